@@ -197,7 +197,7 @@ class ClaimAnswers:
             case Claim() if self._clock() - at_us <= STALE_US:
                 self._claim(conn, gate_id, said)
             case LendAnswer():
-                self._settle(conn, gate_id, said)
+                self._take_lend_answer(conn, gate_id, said)
             case Probe() if self._clock() - at_us <= STALE_US:
                 self._tell_time(conn, gate_id, said, at_us)
             case GateStatus():
@@ -250,7 +250,7 @@ class ClaimAnswers:
         wanted |= {"code_hash": claim.code_hash, "event": claim.event_id, "heard": self._present()}
         self._pass_on(gate_id, claim, self._ask(conn, gate_id, "claim_entry", wanted))
 
-    def _settle(self, conn: Connection, gate_id: str, lent: LendAnswer) -> None:
+    def _take_lend_answer(self, conn: Connection, gate_id: str, lent: LendAnswer) -> None:
         wanted: dict[str, Any] = {
             "venue": self._topics.venue,
             "home": gate_id,
@@ -258,7 +258,7 @@ class ClaimAnswers:
             "lent": lent.lent,
         }
         wanted |= {"code_hash": lent.code_hash, "used": lent.used, "heard": self._present()}
-        self._pass_on(gate_id, lent, self._ask(conn, gate_id, "settle_lend", wanted))
+        self._pass_on(gate_id, lent, self._ask(conn, gate_id, "take_lend_answer", wanted))
 
     def _pass_on(self, gate_id: str, said: Claim | LendAnswer, answer: dict[str, Any] | None) -> None:
         """Send what ``claim_entry`` returned to the gate it is for, if to any."""
@@ -376,7 +376,7 @@ def claims_worker(
         "claims",
         config.postgres.dsn,
         lambda conn, _stop: claims.turn(conn, _POLL_SECONDS),
-        begin=lambda conn: conn.execute(query("claims_patience")),
+        begin=lambda conn: conn.execute(query("claim_timeouts")),
         outage=outage,
         pause=lambda: claims.hear(_RETRY_SECONDS),
     )

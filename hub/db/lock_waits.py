@@ -97,7 +97,7 @@ def lock_watcher(config: HubConfig, outage: SharedOutage | None = None) -> Datab
     sessions = BlockingSessions()
 
     def turn(conn: Connection, stop: threading.Event) -> None:
-        found = map(_session, conn.execute(query("holders")).fetchall())
+        found = map(_session, conn.execute(query("blocking_sessions")).fetchall())
         _write_log(*sessions.look(found, time.monotonic()))
         stop.wait(_LOOK_S)
 

@@ -31,7 +31,7 @@ EVERY_SECONDS = 30
 """How often a gate's alerts of one reason are published; those in between are counted in the next."""
 CONFLICTS_AT_ONCE = 100
 """Double admissions published at once: each is a message of its own, and hours of isolation make many."""
-GREEDY_EVERY = timedelta(seconds=30)
+GRANTS_CHECK_EVERY = timedelta(seconds=30)
 """How often to look for gates that take grants and do not use them."""
 _LOOK_SECONDS = 0.25
 """So a revoked gate is announced within a second."""
@@ -87,15 +87,15 @@ class UnusedGrantsCheck:
         self._checked: datetime | None = None
 
     def check(self, conn: Connection, now: datetime) -> None:
-        """Write alerts, every `GREEDY_EVERY`. Raises `psycopg.Error`: the database is away.
+        """Write alerts, every `GRANTS_CHECK_EVERY`. Raises `psycopg.Error`: the database is away.
 
         :param now: the hub's clock.
         """
-        if self._checked is not None and abs(now - self._checked) < GREEDY_EVERY:
+        if self._checked is not None and abs(now - self._checked) < GRANTS_CHECK_EVERY:
             return
         wanted = unused_grants_limits(self._venue, self._watch, now)
         for row in conn.execute(query("unused_grants"), wanted).fetchall():
-            conn.execute(query("note_greedy"), wanted | row)
+            conn.execute(query("note_unused_grants"), wanted | row)
         self._checked = now
 
 

@@ -43,7 +43,7 @@ def find_night(conn: Connection, name: str, option: str = "--event") -> DictRow:
     :param option: how the command line names it.
     :raises UsageError: there is none.
     """
-    night = conn.execute(query("event_named"), {"name": name}).fetchone()
+    night = conn.execute(query("find_event"), {"name": name}).fetchone()
     if night is None:
         unknown = (
             f"{option}: there is no night '{printable(name[:40])}'; give its code, for example PF, or its id."

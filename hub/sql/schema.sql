@@ -35,9 +35,9 @@ begin
     end if;
     select * into v_link from vip_linked_tickets where ticket_id = p_ticket_id;
     if v_link.vip_reservation_id = p_reservation_id then
-        return link_told(v_link);
+        return link_answer(v_link);
     end if;
-    v_refusal := why_not_linked(v_event, v_reservation, v_ticket, v_link, p_by_staff, now());
+    v_refusal := link_refusal(v_event, v_reservation, v_ticket, v_link, p_by_staff, now());
     if v_refusal is not null then
         return v_refusal;
     end if;
@@ -49,9 +49,9 @@ begin
         is_booker_purchase = false, linked_by = excluded.linked_by
     returning * into v_link;
     if p_by_staff then
-        perform note_list_change('link', v_event, v_reservation, p_ticket_id, p_actor, now());
+        perform audit_list_change('link', v_event, v_reservation, p_ticket_id, p_actor, now());
     end if;
-    return link_told(v_link);
+    return link_answer(v_link);
 end
 $$;
 CREATE FUNCTION public.admitted_already(p_gate text, p_code text, p_subject uuid) RETURNS bigint
@@ -139,6 +139,24 @@ begin
     perform pg_notify('maguey_admissions', event_id::text) from unnest(p_events) as touched (event_id) group by event_id;
 end
 $$;
+CREATE FUNCTION public.archive_partition(p_part text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+begin
+    -- no scan may come in between counting and dropping
+    execute format('lock table public.%I in access exclusive mode', p_part);
+    execute format($count$
+        insert into scan_counts as known (event_id, gate_id, day, record, verdict, reason, kind, count, annulled)
+        select event_id, gate_id, (coalesce(corrected_at, occurred_at) at time zone 'UTC')::date, record, verdict,
+            reason, kind, count(*), count(annulled_at)
+        from public.%I group by 1, 2, 3, 4, 5, 6, 7
+        on conflict on constraint scan_counts_key do update
+        set count = known.count + excluded.count, annulled = known.annulled + excluded.annulled
+    $count$, p_part);
+    execute format('drop table public.%I', p_part);
+end
+$_$;
 CREATE FUNCTION public.archive_scans(p_before date, p_is_dry boolean DEFAULT false, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -151,7 +169,7 @@ declare
     v_gone jsonb := '[]';
     v_kept jsonb := '[]';
 begin
-    -- as whoever makes a part: one at a time
+    -- the lock that whoever makes a partition takes
     perform take_locks(array['scan partitions']);
     for v_month in
         select name, since, since + interval '1 month' as until, to_char(since, 'YYYY-MM') as label from (
@@ -160,7 +178,7 @@ begin
             where i.inhparent = 'public.scan_logs'::regclass and c.relname ~ '^scan_logs_\d{4}_\d{2}$'
         ) parts where (since + interval '1 month') at time zone 'UTC' <= v_before order by since
     loop
-        v_why := why_scans_stay(v_month.since at time zone 'UTC', v_month.until at time zone 'UTC', p_now);
+        v_why := reason_to_keep_scans(v_month.since at time zone 'UTC', v_month.until at time zone 'UTC', p_now);
         if v_why is not null then
             v_kept := v_kept || jsonb_build_object('month', v_month.label, 'why', v_why);
             continue;
@@ -168,7 +186,7 @@ begin
         execute format('select count(*) from public.%I', v_month.name) into v_scans;
         v_gone := v_gone || jsonb_build_object('month', v_month.label, 'scans', v_scans);
         if not p_is_dry then
-            perform count_and_drop(v_month.name);
+            perform archive_partition(v_month.name);
         end if;
     end loop;
     if not p_is_dry and v_gone <> '[]' then
@@ -247,6 +265,100 @@ CREATE FUNCTION public.ask_again(p_numberings jsonb) RETURNS void
     from jsonb_to_recordset(p_numberings) as p (gate_id text, epoch text)
     where s.gate_id = p.gate_id and s.epoch = p.epoch
 $$;
+CREATE FUNCTION public.assign_home_gates(p_gate text, p_now timestamp with time zone DEFAULT now()) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_event uuid;
+    v_homes text[];
+begin
+    for v_event in
+        select e.id from events e join gate_events s on s.event_id = e.id and s.gate_id = p_gate
+        where e.isolation_policy = 'home_gate' and e.home_gates = '{}' and e.status = 'scheduled'
+            and e.doors_open_at <= p_now + interval '1 hour' and e.ends_at > p_now
+        order by e.id
+    loop
+        perform 1 from events where id = v_event for no key update;
+        perform take_locks(array[home_gates_lock(v_event)]);
+        select array_agg(g.gate_id order by g.gate_id collate "C") into v_homes
+        from gate_events s join gates g on g.gate_id = s.gate_id
+        where s.event_id = v_event and g.status = 'active' and g.revoked_at is null
+            and g.venue = (select venue from gates where gate_id = p_gate);
+        perform lend_taken_tickets(v_event, v_homes, retired_gates, p_now) from events
+        where id = v_event and home_gates = '{}';
+        update events set home_gates = coalesce(v_homes, '{}') where id = v_event and home_gates = '{}';
+    end loop;
+end
+$$;
+CREATE TABLE public.events (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    name text NOT NULL,
+    code text NOT NULL,
+    description text,
+    event_date date NOT NULL,
+    doors_open_at timestamp with time zone NOT NULL,
+    starts_at timestamp with time zone,
+    ends_at timestamp with time zone NOT NULL,
+    venue_capacity integer DEFAULT 0 NOT NULL,
+    ticket_types jsonb DEFAULT '[]'::jsonb NOT NULL,
+    status text DEFAULT 'scheduled'::text NOT NULL,
+    isolation_policy text DEFAULT 'admit'::text NOT NULL,
+    home_gates text[] DEFAULT '{}'::text[] NOT NULL,
+    retired_gates text[] DEFAULT '{}'::text[] NOT NULL,
+    admission_version bigint DEFAULT 0 NOT NULL,
+    feed_generation bigint DEFAULT 1 NOT NULL,
+    cancelled_at timestamp with time zone,
+    cancelled_by text,
+    cancellation_reason text,
+    cancellation jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT events_capacity_positive CHECK ((venue_capacity >= 0)),
+    CONSTRAINT events_code_letters CHECK ((code ~ '^[A-Z]{2,6}$'::text)),
+    CONSTRAINT events_generation_positive CHECK ((feed_generation > 0)),
+    CONSTRAINT events_hours CHECK ((ends_at > doors_open_at)),
+    CONSTRAINT events_isolation CHECK ((isolation_policy = ANY (ARRAY['admit'::text, 'home_gate'::text, 'deny'::text]))),
+    CONSTRAINT events_status CHECK ((status = ANY (ARRAY['scheduled'::text, 'completed'::text, 'cancelled'::text]))),
+    CONSTRAINT events_times CHECK (((doors_open_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (doors_open_at < '2200-01-01 00:00:00+00'::timestamp with time zone) AND ((starts_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (starts_at < '2200-01-01 00:00:00+00'::timestamp with time zone)) AND ((ends_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (ends_at < '2200-01-01 00:00:00+00'::timestamp with time zone))))
+);
+CREATE TABLE public.vip_reservations (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    event_id uuid NOT NULL,
+    event_vip_table_id uuid NOT NULL,
+    table_number integer NOT NULL,
+    purchaser_name text DEFAULT ''::text NOT NULL,
+    purchaser_email text,
+    purchaser_phone text,
+    amount_paid_cents integer DEFAULT 0 NOT NULL,
+    stripe_payment_intent_id text,
+    status text DEFAULT 'pending'::text NOT NULL,
+    qr_code_token text,
+    invite_code text,
+    package_snapshot jsonb DEFAULT '{}'::jsonb NOT NULL,
+    special_requests text,
+    checked_in_at timestamp with time zone,
+    checked_in_by text,
+    checked_in_guests integer DEFAULT 0 NOT NULL,
+    refunded_at timestamp with time zone,
+    refund_amount_cents integer,
+    stripe_refund_id text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT vip_reservations_status CHECK ((status = ANY (ARRAY['pending'::text, 'confirmed'::text, 'checked_in'::text, 'completed'::text, 'cancelled'::text])))
+);
+CREATE FUNCTION public.audit_list_change(p_action text, p_event public.events, p_reservation public.vip_reservations, p_ticket_id uuid, p_actor text, p_now timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    insert into audit_log (actor, action, target, reason, details)
+    values (p_actor, p_action || case when has_started(p_event, p_now) then '_at_door' else '' end,
+        p_ticket_id::text, format('guest list of table %s, %s', p_reservation.table_number, p_event.code),
+        jsonb_build_object('event_id', p_event.id, 'vip_reservation_id', p_reservation.id,
+            'table_number', p_reservation.table_number));
+end
+$$;
 CREATE FUNCTION public.become_active(p_venue text) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -284,7 +396,7 @@ begin
     );
 end
 $$;
-CREATE FUNCTION public.booking_mistake(p_purchaser jsonb, p_amount_cents integer, p_package jsonb, p_guest_passes integer) RETURNS jsonb
+CREATE FUNCTION public.booking_refusal(p_purchaser jsonb, p_amount_cents integer, p_package jsonb, p_guest_passes integer) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $_$
@@ -343,37 +455,6 @@ begin
     return write_cancellation(p_event_id, named_actor(p_actor), p_reason, p_expected_total_cents);
 end
 $$;
-CREATE TABLE public.events (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    name text NOT NULL,
-    code text NOT NULL,
-    description text,
-    event_date date NOT NULL,
-    doors_open_at timestamp with time zone NOT NULL,
-    starts_at timestamp with time zone,
-    ends_at timestamp with time zone NOT NULL,
-    venue_capacity integer DEFAULT 0 NOT NULL,
-    ticket_types jsonb DEFAULT '[]'::jsonb NOT NULL,
-    status text DEFAULT 'scheduled'::text NOT NULL,
-    isolation_policy text DEFAULT 'admit'::text NOT NULL,
-    home_gates text[] DEFAULT '{}'::text[] NOT NULL,
-    retired_gates text[] DEFAULT '{}'::text[] NOT NULL,
-    admission_version bigint DEFAULT 0 NOT NULL,
-    feed_generation bigint DEFAULT 1 NOT NULL,
-    cancelled_at timestamp with time zone,
-    cancelled_by text,
-    cancellation_reason text,
-    cancellation jsonb,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT events_capacity_positive CHECK ((venue_capacity >= 0)),
-    CONSTRAINT events_code_letters CHECK ((code ~ '^[A-Z]{2,6}$'::text)),
-    CONSTRAINT events_generation_positive CHECK ((feed_generation > 0)),
-    CONSTRAINT events_hours CHECK ((ends_at > doors_open_at)),
-    CONSTRAINT events_isolation CHECK ((isolation_policy = ANY (ARRAY['admit'::text, 'home_gate'::text, 'deny'::text]))),
-    CONSTRAINT events_status CHECK ((status = ANY (ARRAY['scheduled'::text, 'completed'::text, 'cancelled'::text]))),
-    CONSTRAINT events_times CHECK (((doors_open_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (doors_open_at < '2200-01-01 00:00:00+00'::timestamp with time zone) AND ((starts_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (starts_at < '2200-01-01 00:00:00+00'::timestamp with time zone)) AND ((ends_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (ends_at < '2200-01-01 00:00:00+00'::timestamp with time zone))))
-);
 CREATE FUNCTION public.cancellation_numbers(p_event public.events) RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -381,7 +462,7 @@ CREATE FUNCTION public.cancellation_numbers(p_event public.events) RETURNS jsonb
     with refund as (
         select cents, currency, case when reservation_id is not null then 'tables'
             when order_id is not null then 'orders' else 'tickets' end as kind
-        from refundable_of(p_event.id)
+        from refundable_payments(p_event.id)
     )
     select jsonb_build_object(
         'event', jsonb_build_object('event_id', p_event.id, 'code', p_event.code, 'name', p_event.name,
@@ -410,6 +491,21 @@ CREATE FUNCTION public.cancellation_numbers(p_event public.events) RETURNS jsonb
         'by_hand_cents', (select coalesce(sum(cents), 0) from purchases_of(p_event.id) where intent is null),
         'currency', (select case when min(currency) = max(currency) then min(currency) end from refund)
     )
+$$;
+CREATE FUNCTION public.cancellation_refusal(p_event public.events, p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    return case
+        when p_event.id is null then refuse('EVENT_NOT_FOUND', 'There is no such night.')
+        when p_event.cancellation is not null
+            then refuse('EVENT_CANCELLED', format('%s is cancelled.', p_event.name))
+        when p_event.status = 'completed' then refuse('EVENT_COMPLETED', format('%s is over.', p_event.name))
+        when p_event.status = 'scheduled' and has_started(p_event, p_now) then refuse('EVENT_STARTED',
+            format('%s has started: it cannot be cancelled any more.', p_event.name))
+    end;
+end
 $$;
 CREATE FUNCTION public.check_character(p_code text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -482,7 +578,7 @@ begin
         raise exception 'a ticket cannot be % once the night has started', p_to
             using errcode = 'check_violation', hint = 'All sales are final from then on; nothing was changed.';
     elsif v_condition = 'annulled' and not p_is_annulled then
-        -- only an entry that was a scan can be taken back: by the gate, when nobody walked through
+        -- only a scan can be annulled, by its gate, when nobody walked through
         raise exception 'a ticket cannot go from % to % unless its scan was annulled', p_from, p_to
             using errcode = 'check_violation', hint = 'Only the hub does that, when a gate reports it.';
     end if;
@@ -493,7 +589,7 @@ CREATE FUNCTION public.check_vip_capacity(p_reservation_id uuid) RETURNS jsonb
     SET search_path TO 'public', 'pg_temp'
     AS $$
 begin
-    if not may_keep_list(p_reservation_id) then
+    if not may_edit_guest_list(p_reservation_id) then
         return refuse('NOT_ALLOWED', 'Only who bought the table, and staff, may see who sits there.');
     end if;
     return coalesce(
@@ -509,7 +605,7 @@ CREATE FUNCTION public.check_vip_linked_ticket_reentry(p_ticket_id uuid) RETURNS
     AS $$
 begin
     if not (is_service() or is_staff()) then
-        return vip_refusal('NOT_ALLOWED', 'Only staff may ask whose table a ticket belongs to.');
+        return refuse('NOT_ALLOWED', 'Only staff may ask whose table a ticket belongs to.');
     end if;
     return coalesce((
         select json_build_object(
@@ -527,7 +623,7 @@ begin
     ), json_build_object('is_vip_linked', false));
 end
 $$;
-CREATE FUNCTION public.checkout_told(p_order_id uuid, p_already boolean) RETURNS jsonb
+CREATE FUNCTION public.checkout_answer(p_order_id uuid, p_already boolean) RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -551,7 +647,7 @@ declare
     v_reason text;
 begin
     select * into v_subject from claim_subject(p_code_hash);
-    perform take_locks(array[homes_lock(p_event)], true);
+    perform take_locks(array[home_gates_lock(p_event)], true);
     select * into v_event from events where id = p_event;
     v_reason := case
         when v_subject.event_id <> p_event then 'wrong_event'
@@ -566,7 +662,7 @@ begin
     end if;
     v_entry := claim_holder(p_gate, p_epoch, p_code_hash, p_now);
     if v_subject.status is null and v_entry is null then
-        select claim_entry_of(coalesce(s.corrected_at, s.occurred_at), s.gate_id, s.scan_id) into v_entry
+        select grant_entry(coalesce(s.corrected_at, s.occurred_at), s.gate_id, s.scan_id) into v_entry
         from scans_of(array(select scan_id from scan_places where one_time_code_hash = p_code_hash)) s
         where s.annulled_at is null
         order by s.corrected_at, s.gate_id limit 1;
@@ -583,7 +679,7 @@ begin
                 || jsonb_build_object('answer', 'elsewhere');
         end if;
     end if;
-    -- of a code nobody knows here the gate's own list says more
+    -- no 'reentry' for an unknown code: the gate's own list knows more
     return jsonb_strip_nulls(jsonb_build_object('answer', 'granted', 'reentry', v_subject.is_perk));
 end
 $$;
@@ -600,7 +696,7 @@ begin
     if v_refusal is not null then
         return jsonb_build_object('refused', v_refusal);
     end if;
-    -- before any claim: whoever has the ticket's row goes on to the claims of it
+    -- before any claim: sessions lock the ticket's row first, and then its claims
     perform claim_subject(p_code_hash);
     select * into v_mine from claims where gate_id = p_gate and scan_id = p_scan for update;
     if found then
@@ -636,25 +732,6 @@ begin
     return jsonb_build_object('to', p_gate, 'lend', v_lender, 'event_id', p_event);
 end
 $$;
-CREATE FUNCTION public.feed_time(p_at timestamp with time zone) RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN to_char((p_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text);
-CREATE TABLE public.scan_places (
-    gate_id text NOT NULL,
-    epoch text NOT NULL,
-    seq bigint NOT NULL,
-    scan_id uuid NOT NULL,
-    said_id uuid,
-    received_at timestamp with time zone NOT NULL,
-    refers_to uuid,
-    one_time_code_hash text
-);
-CREATE FUNCTION public.said_of(p_scan uuid) RETURNS uuid
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN COALESCE((SELECT scan_places.said_id FROM public.scan_places WHERE ((scan_places.scan_id = said_of.p_scan) AND (scan_places.said_id IS NOT NULL))), p_scan);
-CREATE FUNCTION public.claim_entry_of(p_at timestamp with time zone, p_gate text, p_scan uuid) RETURNS jsonb
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', "left"(COALESCE(p_gate, ''::text), 64), 'scan', COALESCE((public.said_of(p_scan))::text, ''::text)) ELSE NULL::jsonb END;
 CREATE FUNCTION public.claim_holder(p_gate text, p_epoch text, p_code_hash text, p_now timestamp with time zone) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -679,7 +756,7 @@ begin
         v_why := 'unused';
     end if;
     if v_why is null then
-        return claim_entry_of(coalesce(v_scan.corrected_at, v_scan.occurred_at, v_live.answered_at),
+        return grant_entry(coalesce(v_scan.corrected_at, v_scan.occurred_at, v_live.answered_at),
             v_live.gate_id, v_live.scan_id);
     end if;
     update claims set released_at = p_now, released_by = v_why
@@ -732,7 +809,7 @@ begin
         select r.* into v_table from vip_linked_tickets l join vip_reservations r on r.id = l.vip_reservation_id
         where l.ticket_id = v_ticket.id;
         return query select v_ticket.event_id, v_ticket.status,
-            claim_entry_of(v_ticket.checked_in_at, v_ticket.checked_in_by, v_ticket.checked_in_scan),
+            grant_entry(v_ticket.checked_in_at, v_ticket.checked_in_by, v_ticket.checked_in_scan),
             coalesce(v_table.status in ('confirmed', 'checked_in'), false), false;
         return;
     end if;
@@ -740,7 +817,7 @@ begin
     if found then
         select r.* into v_table from vip_reservations r where r.id = v_pass.reservation_id;
         return query select v_table.event_id, v_pass.status,
-            claim_entry_of(v_pass.checked_in_at, v_pass.checked_in_by, v_pass.checked_in_scan),
+            grant_entry(v_pass.checked_in_at, v_pass.checked_in_by, v_pass.checked_in_scan),
             v_table.status in ('confirmed', 'checked_in'), v_table.status not in ('confirmed', 'checked_in');
         return;
     end if;
@@ -826,8 +903,8 @@ begin
     if not found then
         return refuse('RESERVATION_NOT_FOUND', 'There is no such reservation.');
     elsif v_reservation.stripe_payment_intent_id = v_intent then
-        return reservation_told(p_reservation_id, true);
-    elsif v_reservation.stripe_payment_intent_id is not null or is_spent(v_intent, null) then
+        return reservation_answer(p_reservation_id, true);
+    elsif v_reservation.stripe_payment_intent_id is not null or is_payment_used(v_intent, null) then
         return refuse('ALREADY_PROCESSED', 'This table is paid, or this payment has bought something else.');
     elsif v_event.status = 'cancelled' then
         return refuse('EVENT_CANCELLED', format('%s was cancelled.', v_event.name));
@@ -840,28 +917,10 @@ begin
     update vip_reservations set status = 'confirmed', stripe_payment_intent_id = v_intent,
         amount_paid_cents = p_amount_cents
     where id = p_reservation_id;
-    perform note_table_paid(v_intent, p_amount_cents);
-    return reservation_told(p_reservation_id, false);
+    perform record_table_payment(v_intent, p_amount_cents);
+    return reservation_answer(p_reservation_id, false);
 end
 $$;
-CREATE FUNCTION public.count_and_drop(p_part text) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
-    AS $_$
-begin
-    -- nothing comes in between counting and dropping
-    execute format('lock table public.%I in access exclusive mode', p_part);
-    execute format($count$
-        insert into scan_counts as known (event_id, gate_id, day, record, verdict, reason, kind, count, annulled)
-        select event_id, gate_id, (coalesce(corrected_at, occurred_at) at time zone 'UTC')::date, record, verdict,
-            reason, kind, count(*), count(annulled_at)
-        from public.%I group by 1, 2, 3, 4, 5, 6, 7
-        on conflict on constraint scan_counts_key do update
-        set count = known.count + excluded.count, annulled = known.annulled + excluded.annulled
-    $count$, p_part);
-    execute format('drop table public.%I', p_part);
-end
-$_$;
 CREATE FUNCTION public.create_unified_vip_checkout(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_ticket jsonb, p_stripe_payment_intent_id text, p_stripe_session_id text DEFAULT NULL::text, p_package jsonb DEFAULT '{}'::jsonb, p_guest_passes integer DEFAULT 0) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -890,7 +949,7 @@ CREATE FUNCTION public.create_vip_reservation_atomic(p_event_id uuid, p_table_id
     AS $$
 declare
     v_intent text := nullif(p_stripe_payment_intent_id, '');
-    v_refusal jsonb := booking_mistake(p_purchaser, p_amount_cents, p_package, p_guest_passes);
+    v_refusal jsonb := booking_refusal(p_purchaser, p_amount_cents, p_package, p_guest_passes);
     v_event events;
     v_table event_vip_tables;
     v_known vip_reservations;
@@ -905,21 +964,21 @@ begin
     end if;
     select * into v_known from vip_reservations where stripe_payment_intent_id = v_intent;
     if v_known.event_vip_table_id = p_table_id then
-        return reservation_told(v_known.id, true);
-    elsif v_intent is not null and is_spent(v_intent, null) then
+        return reservation_answer(v_known.id, true);
+    elsif v_intent is not null and is_payment_used(v_intent, null) then
         return refuse('ALREADY_PROCESSED', 'This payment has bought something else.');
     end if;
     select * into v_table from event_vip_tables where id = p_table_id for no key update;
-    v_refusal := why_table_not_sold(v_event, v_table, p_package, p_guest_passes, p_now);
+    v_refusal := table_sale_refusal(v_event, v_table, p_package, p_guest_passes, p_now);
     if v_refusal is not null then
         return v_refusal;
     end if;
     v_id := write_reservation(v_table, p_purchaser, p_amount_cents,
         case when v_intent is null then 'pending' else 'confirmed' end, v_intent, p_package, p_guest_passes, p_now);
     if v_intent is not null then
-        perform note_table_paid(v_intent, p_amount_cents);
+        perform record_table_payment(v_intent, p_amount_cents);
     end if;
-    return reservation_told(v_id, false);
+    return reservation_answer(v_id, false);
 end
 $$;
 CREATE FUNCTION public.cut_name(p_text text) RETURNS text
@@ -988,6 +1047,12 @@ begin
     return jsonb_build_object('success', true, 'message', 'Does not work here any more.');
 end
 $$;
+CREATE FUNCTION public.refuse(p_error text, p_message text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN jsonb_build_object('success', false, 'error', p_error, 'message', p_message);
+CREATE FUNCTION public.duplicate_refusal(p_constraint text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN (p_constraint = ANY (ARRAY['tickets_ticket_id_key'::text, 'tickets_qr_code_data_key'::text, 'tickets_code_any_case'::text])) THEN public.refuse('INVALID_ARGUMENT'::text, 'A ticket of this number or code exists already.'::text) ELSE public.refuse('ALREADY_PROCESSED'::text, 'This payment or this session has bought something else.'::text) END;
 CREATE FUNCTION public.each_once(p_records public.scan_logs[]) RETURNS public.scan_logs[]
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -1014,6 +1079,59 @@ begin
     return v_once;
 end
 $$;
+CREATE FUNCTION public.enforce_gate_limit() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    c_most constant integer := 256;
+    v_count bigint;
+begin
+    if tg_table_name = 'gates' then
+        select count(*) into v_count from gates where venue = new.venue;
+    else
+        select count(*) into v_count from gate_events where event_id = new.event_id;
+    end if;
+    if v_count > c_most then
+        raise exception 'one % has at most % gates',
+            case tg_table_name when 'gates' then 'venue' else 'night' end, c_most
+            using errcode = 'check_violation', constraint = tg_table_name || '_bound';
+    end if;
+    return null;
+end
+$$;
+CREATE FUNCTION public.enforce_seats() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_column text := tg_argv[0];
+    v_full record;
+begin
+    if tg_op = 'INSERT' then
+        select s.* into v_full
+        from (select distinct (to_jsonb(n) ->> v_column)::uuid as id from new_rows n) r
+        cross join lateral seats_of(r.id) s
+        where s.passes + s.linked > s.capacity limit 1;
+    else
+        select s.* into v_full
+        from (
+            select id, (to_jsonb(n) ->> v_column)::uuid as reservation_id from new_rows n
+            except
+            select id, (to_jsonb(o) ->> v_column)::uuid from old_rows o
+        ) r
+        cross join lateral seats_of(r.reservation_id) s
+        where s.passes + s.linked > s.capacity limit 1;
+    end if;
+    if v_full.capacity is not null then
+        raise exception 'the table has % seats: % passes and % linked tickets are too many',
+            v_full.capacity, v_full.passes, v_full.linked
+            using errcode = 'check_violation', constraint = 'vip_seats',
+                hint = 'Cancel a pass or unlink a ticket first.';
+    end if;
+    return null;
+end
+$$;
 CREATE FUNCTION public.enforce_ticket_transitions() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -1022,7 +1140,7 @@ declare
     v_step record;
 begin
     for v_step in
-        -- a full join is never made by comparing each with each, whatever was planned for one row
+        -- a full join never compares every row with every other, even if it was planned for one row
         select o.status as old_status, n.status as new_status,
             bool_and(o.id is not null and n.id is not null) as is_same,
             bool_and(o.checked_in_scan is not null and n.checked_in_at is null) as is_annulled,
@@ -1058,7 +1176,7 @@ begin
         raise exception '% cannot be % once the night has started', v_thing, new.status
             using errcode = 'check_violation', hint = 'All sales are final from then on; nothing was changed.';
     elsif v_condition = 'annulled' then
-        -- only an entry that was a scan can be taken back: by the gate, when nobody walked through
+        -- only a scan can be annulled, by its gate, when nobody walked through
         if old.checked_in_scan is null or new.checked_in_at is not null then
             raise exception '% cannot go from % to % unless its scan was annulled', v_thing, old.status, new.status
                 using errcode = 'check_violation', hint = 'Only the hub does that, when a gate reports it.';
@@ -1108,6 +1226,25 @@ begin
     );
 end
 $$;
+CREATE FUNCTION public.erase_names_in_feed(p_events uuid[], p_tickets uuid[], p_reservations uuid[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_rows integer;
+begin
+    update admission_changes set row = without_names(row)
+    where event_id = any (p_events) and row <> without_names(row) and (
+        row ->> 'subject_id' = any (p_tickets::text[]) or row ->> 'reservation_id' = any (
+            p_reservations::text[] || array(
+                select vip_reservation_id::text from vip_linked_tickets where ticket_id = any (p_tickets)
+            )
+        )
+    );
+    get diagnostics v_rows = row_count;
+    return v_rows;
+end
+$$;
 CREATE FUNCTION public.erase_people(p_events uuid[], p_orders uuid[], p_tickets uuid[], p_reservations uuid[]) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -1118,7 +1255,6 @@ declare
     v_reservations integer;
     v_passes integer;
     v_mails integer;
-    v_rows integer;
 begin
     perform 1 from events where id = any (p_events) order by id for no key update;
     update orders set customer_email = null, customer_name = null, stripe_customer_id = null, metadata = '{}'
@@ -1146,17 +1282,9 @@ begin
         or payload ->> 'ticket_id' = any (p_tickets::text[])
         or payload ->> 'reservation_id' = any (p_reservations::text[]);
     get diagnostics v_mails = row_count;
-    update admission_changes set row = without_names(row)
-    where event_id = any (p_events) and row <> without_names(row) and (
-        row ->> 'subject_id' = any (p_tickets::text[]) or row ->> 'reservation_id' = any (
-            p_reservations::text[] || array(
-                select vip_reservation_id::text from vip_linked_tickets where ticket_id = any (p_tickets)
-            )
-        )
-    );
-    get diagnostics v_rows = row_count;
     return jsonb_build_object('orders', v_orders, 'tickets', v_tickets, 'reservations', v_reservations,
-        'guest_passes', v_passes, 'mails', v_mails, 'feed_rows', v_rows);
+        'guest_passes', v_passes, 'mails', v_mails,
+        'feed_rows', erase_names_in_feed(p_events, p_tickets, p_reservations));
 end
 $$;
 CREATE FUNCTION public.erase_person(p_email text, p_actor text, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
@@ -1175,7 +1303,7 @@ declare
     v_failures integer;
 begin
     if coalesce(btrim(p_actor), '') = '' or coalesce(v_email, '') !~ '^\S+@\S+$' then
-        return erasure_refusal('INVALID_ARGUMENT', 'An e-mail address and who erases it are both needed.');
+        return refuse('INVALID_ARGUMENT', 'An e-mail address and who erases it are both needed.');
     end if;
     v_orders := array(select id from orders where lower(customer_email) = v_email);
     v_reservations := array(select id from vip_reservations where lower(purchaser_email) = v_email);
@@ -1193,7 +1321,7 @@ begin
     select string_agg(name, ', ' order by ends_at) into v_coming from events
     where id = any (v_events) and ends_at > p_now;
     if v_coming is not null then
-        return erasure_refusal('EVENT_NOT_OVER', format('This person is to come to %s. Erase them after it.', v_coming));
+        return refuse('EVENT_NOT_OVER', format('This person is a guest of %s. Erase them once it is over.', v_coming));
     end if;
     v_done := erase_people(v_events, v_orders, v_tickets, v_reservations);
     update payment_failures set customer_email = null, metadata = '{}' where lower(customer_email) = v_email;
@@ -1221,13 +1349,13 @@ declare
     v_mails integer;
 begin
     if coalesce(btrim(p_actor), '') = '' then
-        return erasure_refusal('INVALID_ARGUMENT', 'Say who erases it; it is recorded.');
+        return refuse('INVALID_ARGUMENT', 'Say who erases it; it is recorded.');
     end if;
     select * into v_event from events where id = p_event_id for no key update;
     if not found then
-        return erasure_refusal('EVENT_NOT_FOUND', 'There is no such night.');
+        return refuse('EVENT_NOT_FOUND', 'There is no such night.');
     elsif p_now < v_event.ends_at then
-        return erasure_refusal('EVENT_NOT_OVER', 'This night is not over: its guests still need their names.');
+        return refuse('EVENT_NOT_OVER', 'This night is not over: its guests still need their names.');
     end if;
     v_already := exists (select from audit_log where action = 'erase' and target = p_event_id::text);
     v_done := erase_people(
@@ -1243,7 +1371,7 @@ begin
     v_done := v_done || jsonb_build_object('mails', (v_done ->> 'mails')::integer + v_mails);
     update admission_changes set row = without_names(row)
     where event_id = p_event_id and row <> without_names(row);
-    -- what staff wrote to a scan may name a guest; who of the staff it was stays
+    -- a note that staff wrote on a scan may name a guest; the name of its author stays
     update scan_logs set note = ''
     where event_id = p_event_id and note <> '' and received_at > v_event.doors_open_at - interval '1 day';
     if not v_already then
@@ -1253,9 +1381,6 @@ begin
     return v_done || jsonb_build_object('success', true, 'already', v_already, 'event_id', p_event_id);
 end
 $$;
-CREATE FUNCTION public.erasure_refusal(p_code text, p_message text) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE
-    RETURN jsonb_build_object('success', false, 'error', p_code, 'message', p_message);
 CREATE FUNCTION public.event_availability(p_event_id uuid) RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -1270,15 +1395,15 @@ begin
     if not found then
         return refuse('EVENT_NOT_FOUND', 'There is no such night.');
     end if;
-    select coalesce(sum(sold), 0) into v_sold from sold_of(p_event_id);
+    select coalesce(sum(sold), 0) into v_sold from tickets_sold(p_event_id);
     v_left := case when v_event.status = 'scheduled'
-        then left_of(nullif(v_event.venue_capacity, 0), v_sold) else 0 end;
+        then tickets_left(nullif(v_event.venue_capacity, 0), v_sold) else 0 end;
     select coalesce(jsonb_agg(jsonb_build_object(
         'name', coalesce(t.name, s.name), 'price', t.price, 'capacity', t.capacity,
         'sold', coalesce(s.sold, 0),
-        'remaining', least(left_of(t.capacity, coalesce(s.sold, 0)), v_left)
+        'remaining', least(tickets_left(t.capacity, coalesce(s.sold, 0)), v_left)
     ) order by t.place, s.name), '[]') into v_types
-    from ticket_types_of(v_event.ticket_types) t full join sold_of(p_event_id) s on s.name = t.name;
+    from ticket_types_of(v_event.ticket_types) t full join tickets_sold(p_event_id) s on s.name = t.name;
     return jsonb_build_object('success', true, 'event_id', v_event.id, 'status', v_event.status,
         'capacity', nullif(v_event.venue_capacity, 0), 'sold', v_sold, 'remaining', v_left, 'types', v_types);
 end
@@ -1359,6 +1484,22 @@ CREATE FUNCTION public.feed_digest(p_event uuid) RETURNS text
     ), 0) % 9223372036854775808)::bigint), 16, '0')
     from line
 $$;
+CREATE FUNCTION public.feed_time(p_at timestamp with time zone) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN to_char((p_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text);
+CREATE TABLE public.scan_places (
+    gate_id text NOT NULL,
+    epoch text NOT NULL,
+    seq bigint NOT NULL,
+    scan_id uuid NOT NULL,
+    said_id uuid,
+    received_at timestamp with time zone NOT NULL,
+    refers_to uuid,
+    one_time_code_hash text
+);
+CREATE FUNCTION public.said_of(p_scan uuid) RETURNS uuid
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN COALESCE((SELECT scan_places.said_id FROM public.scan_places WHERE ((scan_places.scan_id = said_of.p_scan) AND (scan_places.said_id IS NOT NULL))), p_scan);
 CREATE FUNCTION public.feed_entry(p_at timestamp with time zone, p_gate text, p_scan uuid) RETURNS jsonb
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', "left"(COALESCE(p_gate, ''::text), 64), 'scan', public.said_of(p_scan)) ELSE NULL::jsonb END;
@@ -1655,32 +1796,6 @@ begin
     return jsonb_build_object('outcome', 'freed', 'gate', v_claim.gate_id);
 end
 $$;
-CREATE FUNCTION public.freeze_homes(p_gate text, p_now timestamp with time zone DEFAULT now()) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-declare
-    v_event uuid;
-    v_homes text[];
-begin
-    for v_event in
-        select e.id from events e join gate_events s on s.event_id = e.id and s.gate_id = p_gate
-        where e.isolation_policy = 'home_gate' and e.home_gates = '{}' and e.status = 'scheduled'
-            and e.doors_open_at <= p_now + interval '1 hour' and e.ends_at > p_now
-        order by e.id
-    loop
-        perform 1 from events where id = v_event for no key update;
-        perform take_locks(array[homes_lock(v_event)]);
-        select array_agg(g.gate_id order by g.gate_id collate "C") into v_homes
-        from gate_events s join gates g on g.gate_id = s.gate_id
-        where s.event_id = v_event and g.status = 'active' and g.revoked_at is null
-            and g.venue = (select venue from gates where gate_id = p_gate);
-        perform lend_what_is_taken(v_event, v_homes, retired_gates, p_now) from events
-        where id = v_event and home_gates = '{}';
-        update events set home_gates = coalesce(v_homes, '{}') where id = v_event and home_gates = '{}';
-    end loop;
-end
-$$;
 CREATE FUNCTION public.give_back(p_venue text, p_gate text, p_scan uuid, p_now timestamp with time zone) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -1695,6 +1810,27 @@ $$;
 CREATE FUNCTION public.give_or_take(p_uncertainty_ms bigint) RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((LEAST(GREATEST(COALESCE(p_uncertainty_ms, (3600000)::bigint), (0)::bigint), (3600000)::bigint))::double precision * '00:00:00.001'::interval);
+CREATE FUNCTION public.grant_entry(p_at timestamp with time zone, p_gate text, p_scan uuid) RETURNS jsonb
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', "left"(COALESCE(p_gate, ''::text), 64), 'scan', COALESCE((public.said_of(p_scan))::text, ''::text)) ELSE NULL::jsonb END;
+CREATE FUNCTION public.guest_list_refusal(p_event public.events, p_by_staff boolean, p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    if p_event.status = 'cancelled' then
+        return refuse('EVENT_CANCELLED', format('%s was cancelled.', p_event.name));
+    elsif p_event.status = 'completed' then
+        return refuse('EVENT_COMPLETED', format('%s is over.', p_event.name));
+    elsif p_now >= p_event.ends_at then
+        return refuse('EVENT_OVER', format('%s is over.', p_event.name));
+    elsif has_started(p_event, p_now) and not p_by_staff then
+        return refuse('GUEST_LIST_FROZEN',
+            format('%s has started: ask staff at the door to change the guest list.', p_event.name));
+    end if;
+    return null;
+end
+$$;
 CREATE FUNCTION public.has_started(p_event public.events, p_now timestamp with time zone) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (p_now >= COALESCE((p_event).starts_at, (p_event).doors_open_at));
@@ -1722,12 +1858,12 @@ begin
     return new;
 end
 $$;
+CREATE FUNCTION public.home_gates_lock(p_event uuid) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ('homes '::text || (p_event)::text);
 CREATE FUNCTION public.home_of(p_code_hash text, p_homes text[], p_retired text[] DEFAULT '{}'::text[]) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (SELECT homes.gate FROM unnest(home_of.p_homes) homes(gate) WHERE (homes.gate <> ALL (home_of.p_retired)) ORDER BY (sha256(convert_to(((homes.gate || ' '::text) || home_of.p_code_hash), 'UTF8'::name))) DESC, (homes.gate COLLATE "C") DESC LIMIT 1);
-CREATE FUNCTION public.homes_lock(p_event uuid) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ('homes '::text || (p_event)::text);
 CREATE FUNCTION public.ingest_scans(p_records json, p_topics jsonb) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -1803,14 +1939,7 @@ CREATE FUNCTION public.is_owner() RETURNS boolean
     select exists (select from owner_assignments where user_id = auth.uid())
         or exists (select from staff where user_id = auth.uid() and role in ('owner', 'admin'))
 $$;
-CREATE FUNCTION public.is_service() RETURNS boolean
-    LANGUAGE sql STABLE
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-    select pg_has_role(case current_setting('role') when 'none' then session_user::text
-        else current_setting('role') end::name, 'service_role', 'usage')
-$$;
-CREATE FUNCTION public.is_spent(p_intent text, p_order_id uuid) RETURNS boolean
+CREATE FUNCTION public.is_payment_used(p_intent text, p_order_id uuid) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -1822,6 +1951,13 @@ CREATE FUNCTION public.is_spent(p_intent text, p_order_id uuid) RETURNS boolean
         or exists (
             select from tickets where stripe_payment_intent_id = p_intent and order_id is distinct from p_order_id
         )
+$$;
+CREATE FUNCTION public.is_service() RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select pg_has_role(case current_setting('role') when 'none' then session_user::text
+        else current_setting('role') end::name, 'service_role', 'usage')
 $$;
 CREATE FUNCTION public.is_staff() RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -1848,20 +1984,6 @@ begin
     return add_to_guest_list(v_reservation_id, p_ticket_id, acting_as(), false);
 end
 $$;
-CREATE FUNCTION public.keep_passes_counted() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-begin
-    if exists (select from new_rows where status = 'cancelled') then
-        perform vip_recount(array(
-            select o.reservation_id from old_rows o join new_rows n on n.id = o.id
-            where o.status = 'checked_in' and n.status = 'cancelled'
-        ));
-    end if;
-    return null;
-end
-$$;
 CREATE FUNCTION public.keep_repeats(p_records jsonb) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -1886,97 +2008,7 @@ begin
     return null;
 end
 $$;
-CREATE FUNCTION public.keep_tables_counted() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-declare
-    v_changed uuid[];
-begin
-    if not exists (select from new_rows where checked_in_scan is null or status in ('cancelled', 'refunded')) then
-        return null;
-    end if;
-    -- `except` and no join: a plan made for one row would compare each with each
-    v_changed := array(
-        select id from (
-            select id, status = 'checked_in' as is_in from new_rows
-            except
-            select id, status = 'checked_in' from old_rows
-        ) c where exists (select from vip_linked_tickets l where l.ticket_id = c.id)
-    );
-    if cardinality(v_changed) = 0 then
-        return null;
-    end if;
-    insert into vip_scan_logs (ticket_id, reservation_id, scan_type, scanned_by, scanned_at)
-    select t.id, r.id, 'first_entry', coalesce(t.checked_in_by, ''), t.checked_in_at
-    from tickets t
-    join vip_linked_tickets l on l.ticket_id = t.id
-    join vip_reservations r on r.id = l.vip_reservation_id and r.status in ('confirmed', 'checked_in')
-    where t.id = any (v_changed) and t.status = 'checked_in' and t.checked_in_scan is null
-        and t.checked_in_at is not null;
-    perform vip_recount(array(
-        select vip_reservation_id from vip_linked_tickets where ticket_id = any (v_changed)
-    ));
-    return null;
-end
-$$;
-CREATE FUNCTION public.keep_to_gates() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-declare
-    c_most constant integer := 256;
-    v_count bigint;
-begin
-    if tg_table_name = 'gates' then
-        select count(*) into v_count from gates where venue = new.venue;
-    else
-        select count(*) into v_count from gate_events where event_id = new.event_id;
-    end if;
-    if v_count > c_most then
-        raise exception 'one % has at most % gates',
-            case tg_table_name when 'gates' then 'venue' else 'night' end, c_most
-            using errcode = 'check_violation', constraint = tg_table_name || '_bound';
-    end if;
-    return null;
-end
-$$;
-CREATE FUNCTION public.keep_to_seats() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-declare
-    v_column text := tg_argv[0];
-    v_full record;
-begin
-    if tg_op = 'INSERT' then
-        select s.* into v_full
-        from (select distinct (to_jsonb(n) ->> v_column)::uuid as id from new_rows n) r
-        cross join lateral seats_of(r.id) s
-        where s.passes + s.linked > s.capacity limit 1;
-    else
-        select s.* into v_full
-        from (
-            select id, (to_jsonb(n) ->> v_column)::uuid as reservation_id from new_rows n
-            except
-            select id, (to_jsonb(o) ->> v_column)::uuid from old_rows o
-        ) r
-        cross join lateral seats_of(r.reservation_id) s
-        where s.passes + s.linked > s.capacity limit 1;
-    end if;
-    if v_full.capacity is not null then
-        raise exception 'the table has % seats: % passes and % linked tickets are too many',
-            v_full.capacity, v_full.passes, v_full.linked
-            using errcode = 'check_violation', constraint = 'vip_seats',
-                hint = 'Cancel a pass or unlink a ticket first.';
-    end if;
-    return null;
-end
-$$;
-CREATE FUNCTION public.left_of(p_capacity bigint, p_sold bigint) RETURNS bigint
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN (p_capacity IS NOT NULL) THEN GREATEST((p_capacity - p_sold), (0)::bigint) ELSE NULL::bigint END;
-CREATE FUNCTION public.lend_what_is_taken(p_event uuid, p_homes text[], p_retired text[], p_now timestamp with time zone) RETURNS void
+CREATE FUNCTION public.lend_taken_tickets(p_event uuid, p_homes text[], p_retired text[], p_now timestamp with time zone) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -1991,18 +2023,6 @@ CREATE FUNCTION public.lend_what_is_taken(p_event uuid, p_homes text[], p_retire
     where home_of(taken.code_hash, p_homes, p_retired) <> coalesce(taken.gate_id, '')
     on conflict (code_hash, gate_id) do update set lent = true
 $$;
-CREATE FUNCTION public.link_ticket_to_vip(p_reservation_id uuid, p_ticket_id uuid, p_linked_by text DEFAULT NULL::text, p_by_staff boolean DEFAULT false) RETURNS jsonb
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-begin
-    if not may_keep_list(p_reservation_id) then
-        return refuse('NOT_ALLOWED', 'Only who bought the table, and staff, may change its guest list.');
-    end if;
-    return add_to_guest_list(p_reservation_id, p_ticket_id, named_actor(p_linked_by),
-        coalesce(p_by_staff, false) and (is_service() or is_staff()));
-end
-$$;
 CREATE TABLE public.vip_linked_tickets (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     vip_reservation_id uuid NOT NULL,
@@ -2015,7 +2035,7 @@ CREATE TABLE public.vip_linked_tickets (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL
 );
-CREATE FUNCTION public.link_told(p_link public.vip_linked_tickets) RETURNS jsonb
+CREATE FUNCTION public.link_answer(p_link public.vip_linked_tickets) RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -2023,6 +2043,79 @@ CREATE FUNCTION public.link_told(p_link public.vip_linked_tickets) RETURNS jsonb
         'vip_reservation_id', p_link.vip_reservation_id, 'ticket_id', p_link.ticket_id,
         'linked', s.linked, 'capacity', s.capacity)
     from seats_of(p_link.vip_reservation_id) s
+$$;
+CREATE TABLE public.tickets (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    ticket_id text NOT NULL,
+    order_id uuid,
+    event_id uuid NOT NULL,
+    event_name text DEFAULT ''::text NOT NULL,
+    ticket_type text DEFAULT 'General Admission'::text NOT NULL,
+    status text DEFAULT 'issued'::text NOT NULL,
+    is_used boolean DEFAULT false NOT NULL,
+    qr_code_data text NOT NULL,
+    qr_signature text,
+    code_hash text NOT NULL,
+    price_paid numeric(10,2),
+    price_paid_cents integer,
+    stripe_payment_id text,
+    stripe_payment_intent_id text,
+    line_number integer,
+    guest_name text,
+    guest_email text,
+    guest_phone text,
+    checked_in_at timestamp with time zone,
+    checked_in_by text,
+    checked_in_scan uuid,
+    last_entry_at timestamp with time zone,
+    last_entry_gate text,
+    last_entry_scan uuid,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT tickets_paid_line CHECK (((stripe_payment_intent_id IS NULL) OR (line_number IS NOT NULL))),
+    CONSTRAINT tickets_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text, 'refunded'::text]))),
+    CONSTRAINT tickets_times CHECK (((checked_in_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (checked_in_at < '2200-01-01 00:00:00+00'::timestamp with time zone) AND ((last_entry_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (last_entry_at < '2200-01-01 00:00:00+00'::timestamp with time zone))))
+)
+WITH (fillfactor='45');
+CREATE FUNCTION public.link_refusal(p_event public.events, p_reservation public.vip_reservations, p_ticket public.tickets, p_link public.vip_linked_tickets, p_by_staff boolean, p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_refusal jsonb := guest_list_refusal(p_event, p_by_staff, p_now);
+begin
+    if v_refusal is not null then
+        return v_refusal;
+    elsif p_reservation.status not in ('pending', 'confirmed', 'checked_in') then
+        return refuse('RESERVATION_NOT_CONFIRMED',
+            format('Table %s is %s.', p_reservation.table_number, p_reservation.status));
+    elsif p_ticket.event_id <> p_event.id then
+        return refuse('OTHER_EVENT', format('This ticket is not for %s.', p_event.name));
+    elsif p_ticket.status not in ('issued', 'checked_in') then
+        return refuse('TICKET_NOT_VALID', format('This ticket is %s.', p_ticket.status));
+    elsif exists (
+        select from vip_reservations where id = p_link.vip_reservation_id and status <> 'cancelled'
+    ) then
+        return refuse('TICKET_ALREADY_LINKED', 'This ticket belongs to another table.');
+    elsif (select remaining from seats_of(p_reservation.id)) < 1 then
+        return refuse('CAPACITY_EXCEEDED', format('Table %s has %s seats, and all are taken.',
+            p_reservation.table_number, (select capacity from seats_of(p_reservation.id))));
+    end if;
+    return null;
+end
+$$;
+CREATE FUNCTION public.link_ticket_to_vip(p_reservation_id uuid, p_ticket_id uuid, p_linked_by text DEFAULT NULL::text, p_by_staff boolean DEFAULT false) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    if not may_edit_guest_list(p_reservation_id) then
+        return refuse('NOT_ALLOWED', 'Only who bought the table, and staff, may change its guest list.');
+    end if;
+    return add_to_guest_list(p_reservation_id, p_ticket_id, named_actor(p_linked_by),
+        coalesce(p_by_staff, false) and (is_service() or is_staff()));
+end
 $$;
 CREATE FUNCTION public.lock_codes(p_codes text[]) RETURNS void
     LANGUAGE plpgsql
@@ -2132,7 +2225,7 @@ CREATE FUNCTION public.may_be_unread(p_claim public.claims) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     RETURN (EXISTS (SELECT FROM public.scan_quarantine q WHERE ((q.gate_id = (may_be_unread.p_claim).gate_id) AND (q.received_at >= (may_be_unread.p_claim).asked_at))));
-CREATE FUNCTION public.may_keep_list(p_reservation_id uuid) RETURNS boolean
+CREATE FUNCTION public.may_edit_guest_list(p_reservation_id uuid) RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -2371,43 +2464,6 @@ CREATE FUNCTION public.note_clones(p_places jsonb, p_venue text) RETURNS void
     order by gate_id, epoch
     on conflict do nothing
 $$;
-CREATE TABLE public.vip_reservations (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    event_id uuid NOT NULL,
-    event_vip_table_id uuid NOT NULL,
-    table_number integer NOT NULL,
-    purchaser_name text DEFAULT ''::text NOT NULL,
-    purchaser_email text,
-    purchaser_phone text,
-    amount_paid_cents integer DEFAULT 0 NOT NULL,
-    stripe_payment_intent_id text,
-    status text DEFAULT 'pending'::text NOT NULL,
-    qr_code_token text,
-    invite_code text,
-    package_snapshot jsonb DEFAULT '{}'::jsonb NOT NULL,
-    special_requests text,
-    checked_in_at timestamp with time zone,
-    checked_in_by text,
-    checked_in_guests integer DEFAULT 0 NOT NULL,
-    refunded_at timestamp with time zone,
-    refund_amount_cents integer,
-    stripe_refund_id text,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT vip_reservations_status CHECK ((status = ANY (ARRAY['pending'::text, 'confirmed'::text, 'checked_in'::text, 'completed'::text, 'cancelled'::text])))
-);
-CREATE FUNCTION public.note_list_change(p_action text, p_event public.events, p_reservation public.vip_reservations, p_ticket_id uuid, p_actor text, p_now timestamp with time zone) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-begin
-    insert into audit_log (actor, action, target, reason, details)
-    values (p_actor, p_action || case when has_started(p_event, p_now) then '_at_door' else '' end,
-        p_ticket_id::text, format('guest list of table %s, %s', p_reservation.table_number, p_event.code),
-        jsonb_build_object('event_id', p_event.id, 'vip_reservation_id', p_reservation.id,
-            'table_number', p_reservation.table_number));
-end
-$$;
 CREATE FUNCTION public.note_outcomes(p_stored public.scan_logs[]) RETURNS uuid[]
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -2448,15 +2504,6 @@ begin
     return coalesce(v_annulled, '{}');
 end
 $$;
-CREATE FUNCTION public.note_table_paid(p_intent text, p_amount_cents integer) RETURNS void
-    LANGUAGE sql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-    insert into payments (stripe_payment_intent_id, amount, amount_cents, status)
-    select p_intent, p_amount_cents / 100.0, p_amount_cents, 'succeeded' where p_amount_cents > 0
-    on conflict (stripe_payment_intent_id) do update set amount = excluded.amount,
-        amount_cents = excluded.amount_cents, status = excluded.status
-$$;
 CREATE FUNCTION public.note_torn(p_places jsonb) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -2486,7 +2533,21 @@ begin
             hint = 'Record the second admission as a scan; it will be kept as a conflict.';
 end
 $$;
-CREATE FUNCTION public.order_mistake(p_order jsonb, p_lines jsonb) RETURNS jsonb
+CREATE FUNCTION public.order_answer(p_order_id uuid, p_already boolean) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select jsonb_build_object('success', true, 'already', p_already, 'order_id', o.id,
+        'payment_id', (select p.id from payments p where p.order_id = o.id order by p.created_at, p.id limit 1),
+        'ticket_ids', (
+            select coalesce(jsonb_agg(t.id order by t.line_number, t.ticket_id), '[]') from tickets t
+            where t.order_id = o.id
+        ),
+        'ticket_count', o.ticket_count, 'total_amount_cents', o.total_amount_cents, 'currency', o.currency,
+        'status', o.status)
+    from orders o where o.id = p_order_id
+$$;
+CREATE FUNCTION public.order_refusal(p_order jsonb, p_lines jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $_$
@@ -2532,20 +2593,6 @@ begin
     return null;
 end
 $_$;
-CREATE FUNCTION public.order_told(p_order_id uuid, p_already boolean) RETURNS jsonb
-    LANGUAGE sql STABLE
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-    select jsonb_build_object('success', true, 'already', p_already, 'order_id', o.id,
-        'payment_id', (select p.id from payments p where p.order_id = o.id order by p.created_at, p.id limit 1),
-        'ticket_ids', (
-            select coalesce(jsonb_agg(t.id order by t.line_number, t.ticket_id), '[]') from tickets t
-            where t.order_id = o.id
-        ),
-        'ticket_count', o.ticket_count, 'total_amount_cents', o.total_amount_cents, 'currency', o.currency,
-        'status', o.status)
-    from orders o where o.id = p_order_id
-$$;
 CREATE FUNCTION public.pair_admissions(p_code text, p_venue text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -2682,7 +2729,7 @@ begin
         return refuse('NOT_ALLOWED', 'Only an owner may cancel a night.');
     end if;
     select * into v_event from events where id = p_event_id;
-    v_refusal := why_not_cancelled(v_event, now());
+    v_refusal := cancellation_refusal(v_event, now());
     if v_event.id is null then
         return v_refusal;
     end if;
@@ -2697,7 +2744,7 @@ CREATE FUNCTION public.process_vip_scan_with_reentry(p_pass_id uuid, p_scanned_b
     AS $$
 begin
     if not (is_service() or is_staff()) then
-        return vip_refusal('NOT_ALLOWED', 'Only staff checks guests in.');
+        return refuse('NOT_ALLOWED', 'Only staff checks guests in.');
     end if;
     return vip_pass_scan(p_pass_id,
         case when is_service() then coalesce(p_scanned_by, 'system') else acting_as() end, now());
@@ -2810,6 +2857,25 @@ CREATE FUNCTION public.random_letters(p_count integer) RETURNS text
         order by place)
     from source, generate_series(0, p_count - 1) as place
 $$;
+CREATE FUNCTION public.reason_to_keep_scans(p_from timestamp with time zone, p_to timestamp with time zone, p_now timestamp with time zone) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select case
+        when exists (
+            select from scan_conflicts c
+            join scan_places p on p.scan_id in (c.winner_scan, c.loser_scan)
+            where c.withdrawn_at is null and c.acknowledged_at is null
+                and p.received_at >= p_from and p.received_at < p_to
+        ) then 'unacknowledged conflicts'
+        when exists (
+            select from events e where e.ends_at > p_now and exists (
+                select from scan_logs s
+                where s.event_id = e.id and s.received_at >= p_from and s.received_at < p_to
+            )
+        ) then 'a night that is not over'
+    end
+$$;
 CREATE FUNCTION public.received_since(p_places jsonb) RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -2859,17 +2925,26 @@ begin
     return jsonb_build_object('success', true, 'already', true, 'failure_id', v_id);
 end
 $$;
+CREATE FUNCTION public.record_table_payment(p_intent text, p_amount_cents integer) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    insert into payments (stripe_payment_intent_id, amount, amount_cents, status)
+    select p_intent, p_amount_cents / 100.0, p_amount_cents, 'succeeded' where p_amount_cents > 0
+    on conflict (stripe_payment_intent_id) do update set amount = excluded.amount,
+        amount_cents = excluded.amount_cents, status = excluded.status
+$$;
 CREATE FUNCTION public.record_ticket_order(p_order jsonb, p_lines jsonb, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
-    v_refusal jsonb := order_mistake(p_order, p_lines);
+    v_refusal jsonb := order_refusal(p_order, p_lines);
     v_intent text := nullif(p_order ->> 'stripe_payment_intent_id', '');
     v_session text := nullif(p_order ->> 'stripe_session_id', '');
     v_event events;
     v_order orders;
-    v_why text;
+    v_constraint text;
 begin
     if v_refusal is not null then
         return v_refusal;
@@ -2885,11 +2960,11 @@ begin
             or v_order.stripe_session_id <> v_session then
         return refuse('ALREADY_PROCESSED', 'This payment or this session belongs to another order.');
     elsif v_order.status in ('completed', 'refunded') then
-        return order_told(v_order.id, true);
-    elsif is_spent(v_intent, v_order.id) then
+        return order_answer(v_order.id, true);
+    elsif is_payment_used(v_intent, v_order.id) then
         return refuse('ALREADY_PROCESSED', 'This payment has bought something else.');
     end if;
-    v_refusal := why_not_sold(v_event, array(
+    v_refusal := sale_refusal(v_event, array(
         select one ->> 'ticket_type' from jsonb_array_elements(p_lines) as l (one)
     ), p_now);
     if v_refusal is not null then
@@ -2897,15 +2972,59 @@ begin
     end if;
     begin
         v_order.id := write_order(v_order.id, v_event, p_order, p_lines, p_now);
-        return order_told(v_order.id, false);
+        return order_answer(v_order.id, false);
     exception when unique_violation then
-        get stacked diagnostics v_why = constraint_name;
+        get stacked diagnostics v_constraint = constraint_name;
+        return duplicate_refusal(v_constraint);
     end;
-    if v_why in ('tickets_ticket_id_key', 'tickets_qr_code_data_key', 'tickets_code_any_case') then
-        return refuse('INVALID_ARGUMENT', 'A ticket of this number or code exists already.');
+end
+$$;
+CREATE FUNCTION public.recount_after_passes() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    if exists (select from new_rows where status = 'cancelled') then
+        perform vip_recount(array(
+            select o.reservation_id from old_rows o join new_rows n on n.id = o.id
+            where o.status = 'checked_in' and n.status = 'cancelled'
+        ));
     end if;
-    -- the same payment for two nights at once: each has its own lock
-    return refuse('ALREADY_PROCESSED', 'This payment or this session belongs to another order.');
+    return null;
+end
+$$;
+CREATE FUNCTION public.recount_after_tickets() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_changed uuid[];
+begin
+    if not exists (select from new_rows where checked_in_scan is null or status in ('cancelled', 'refunded')) then
+        return null;
+    end if;
+    -- `except` instead of a join: a plan made for one row would compare every row with every other
+    v_changed := array(
+        select id from (
+            select id, status = 'checked_in' as is_in from new_rows
+            except
+            select id, status = 'checked_in' from old_rows
+        ) c where exists (select from vip_linked_tickets l where l.ticket_id = c.id)
+    );
+    if cardinality(v_changed) = 0 then
+        return null;
+    end if;
+    insert into vip_scan_logs (ticket_id, reservation_id, scan_type, scanned_by, scanned_at)
+    select t.id, r.id, 'first_entry', coalesce(t.checked_in_by, ''), t.checked_in_at
+    from tickets t
+    join vip_linked_tickets l on l.ticket_id = t.id
+    join vip_reservations r on r.id = l.vip_reservation_id and r.status in ('confirmed', 'checked_in')
+    where t.id = any (v_changed) and t.status = 'checked_in' and t.checked_in_scan is null
+        and t.checked_in_at is not null;
+    perform vip_recount(array(
+        select vip_reservation_id from vip_linked_tickets where ticket_id = any (v_changed)
+    ));
+    return null;
 end
 $$;
 CREATE FUNCTION public.refresh_passes(p_passes uuid[]) RETURNS void
@@ -3045,7 +3164,7 @@ begin
     if not (is_owner() or is_service()) then
         return refuse('NOT_ALLOWED', 'Only an owner may refund an order.');
     elsif coalesce(btrim(p_reason), '') = '' then
-        return refuse('INVALID_ARGUMENT', 'Why is needed.');
+        return refuse('INVALID_ARGUMENT', 'A reason is needed.');
     end if;
     perform 1 from events where id = (select event_id from orders where id = p_order_id) for no key update;
     perform 1 from tickets where order_id = p_order_id order by id for no key update;
@@ -3085,7 +3204,7 @@ begin
         ));
 end
 $$;
-CREATE FUNCTION public.refundable_of(p_event_id uuid) RETURNS TABLE(order_id uuid, reservation_id uuid, intent text, cents bigint, currency text)
+CREATE FUNCTION public.refundable_payments(p_event_id uuid) RETURNS TABLE(order_id uuid, reservation_id uuid, intent text, cents bigint, currency text)
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -3101,9 +3220,6 @@ CREATE FUNCTION public.refundable_of(p_event_id uuid) RETURNS TABLE(order_id uui
     where coalesce(p.amount_cents, b.cents) > 0 and p.status is distinct from 'refunded'
         and not exists (select from refunds r where r.stripe_payment_intent_id = b.intent)
 $$;
-CREATE FUNCTION public.refuse(p_error text, p_message text) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN jsonb_build_object('success', false, 'error', p_error, 'message', p_message);
 CREATE FUNCTION public.refuse_too_long() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -3186,19 +3302,19 @@ begin
     elsif v_link.is_booker_purchase then
         return refuse('NOT_ALLOWED', 'This is the ticket of whoever bought the table: it stays with it.');
     end if;
-    v_refusal := why_list_is_closed(v_event, p_by_staff, now());
+    v_refusal := guest_list_refusal(v_event, p_by_staff, now());
     if v_refusal is not null then
         return v_refusal;
     end if;
     delete from vip_linked_tickets where id = v_link.id;
     if p_by_staff then
-        perform note_list_change('unlink', v_event, v_reservation, p_ticket_id, p_actor, now());
+        perform audit_list_change('unlink', v_event, v_reservation, p_ticket_id, p_actor, now());
     end if;
     return jsonb_build_object('success', true, 'ticket_id', p_ticket_id,
         'vip_reservation_id', v_link.vip_reservation_id);
 end
 $$;
-CREATE FUNCTION public.reservation_told(p_reservation_id uuid, p_already boolean) RETURNS jsonb
+CREATE FUNCTION public.reservation_answer(p_reservation_id uuid, p_already boolean) RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -3225,8 +3341,8 @@ begin
     elsif v_event.home_gates <@ (v_event.retired_gates || p_gate) then
         return 'last';
     end if;
-    perform take_locks(array[homes_lock(p_event)]);
-    perform lend_what_is_taken(p_event, v_event.home_gates, v_event.retired_gates || p_gate, p_now);
+    perform take_locks(array[home_gates_lock(p_event)]);
+    perform lend_taken_tickets(p_event, v_event.home_gates, v_event.retired_gates || p_gate, p_now);
     update events set retired_gates = retired_gates || p_gate where id = p_event;
     insert into audit_log (actor, action, target, reason, details)
     values (p_actor, 'retire', p_gate, p_reason, jsonb_build_object('event_id', p_event));
@@ -3264,7 +3380,7 @@ CREATE FUNCTION public.revoke_gate(p_venue text, p_gate text, p_actor text, p_re
 declare
     v_free bigint;
 begin
-    -- after a batch that is being taken in, and before the next
+    -- after the batch that is being stored, and before the next
     perform lock_gates(array[p_gate]);
     if not exists (select from gates where gate_id = p_gate and venue = p_venue) then
         return 'no gate';
@@ -3283,6 +3399,44 @@ begin
     insert into audit_log (actor, action, target, reason, details)
     values (p_actor, 'revoke gate', p_gate, p_reason, jsonb_build_object('venue', p_venue, 'freed', v_free));
     return 'revoked';
+end
+$$;
+CREATE FUNCTION public.sale_refusal(p_event public.events, p_types text[], p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_stock jsonb;
+    v_lacking record;
+begin
+    if p_event.status = 'cancelled' then
+        return refuse('EVENT_CANCELLED', format('%s was cancelled.', p_event.name));
+    elsif p_event.status = 'completed' then
+        return refuse('EVENT_COMPLETED', format('%s is over.', p_event.name));
+    elsif p_now >= p_event.ends_at then
+        return refuse('EVENT_OVER', format('%s is over.', p_event.name));
+    end if;
+    v_stock := event_availability(p_event.id);
+    select asked.name, asked.count, t.name is null as is_unknown, (t.one ->> 'remaining')::bigint as remaining
+    into v_lacking
+    from (select name, count(*) from unnest(p_types) as a (name) group by name) asked
+    left join (
+        select one ->> 'name' as name, one from jsonb_array_elements(v_stock -> 'types') as s (one)
+    ) t on t.name = asked.name
+    where t.name is null and exists (select from ticket_types_of(p_event.ticket_types))
+        or (t.one ->> 'remaining')::bigint < asked.count
+    order by is_unknown desc, asked.name limit 1;
+    if v_lacking.is_unknown then
+        return refuse('INVALID_ARGUMENT',
+            format('%s sells no tickets of the type %s.', p_event.name, v_lacking.name));
+    elsif v_lacking.name is not null then
+        return refuse('SOLD_OUT', format('%s of %s: asked for %s, left %s.', v_lacking.name, p_event.name,
+            v_lacking.count, v_lacking.remaining));
+    elsif (v_stock ->> 'remaining')::bigint < cardinality(p_types) then
+        return refuse('SOLD_OUT', format('%s: asked for %s, left %s.', p_event.name, cardinality(p_types),
+            v_stock ->> 'remaining'));
+    end if;
+    return null;
 end
 $$;
 CREATE FUNCTION public.scan_content(p_scan public.scan_logs) RETURNS jsonb
@@ -3358,10 +3512,10 @@ declare
     v_known orders;
     v_order_id uuid;
     v_refusal jsonb;
-    v_why text;
+    v_constraint text;
 begin
-    v_refusal := coalesce(booking_mistake(p_purchaser, (p_order ->> 'total_amount_cents')::integer, p_package,
-        p_guest_passes), order_mistake(p_order, p_lines));
+    v_refusal := coalesce(booking_refusal(p_purchaser, (p_order ->> 'total_amount_cents')::integer, p_package,
+        p_guest_passes), order_refusal(p_order, p_lines));
     if v_refusal is not null then
         return v_refusal;
     end if;
@@ -3373,65 +3527,25 @@ begin
     where status in ('completed', 'refunded') and (stripe_payment_intent_id = v_intent or stripe_session_id = v_session)
     limit 1;
     if found then
-        return coalesce(checkout_told(v_known.id, true),
+        return coalesce(checkout_answer(v_known.id, true),
             refuse('ALREADY_PROCESSED', 'This payment or this session has bought something else.'));
-    elsif v_intent is not null and is_spent(v_intent, null) then
+    elsif v_intent is not null and is_payment_used(v_intent, null) then
         return refuse('ALREADY_PROCESSED', 'This payment has bought something else.');
     end if;
     select * into v_table from event_vip_tables where id = p_table_id for no key update;
-    v_refusal := coalesce(why_table_not_sold(v_event, v_table, p_package, p_guest_passes + 1, now()),
-        why_not_sold(v_event, array[p_lines #>> '{0,ticket_type}'], now()));
+    v_refusal := coalesce(table_sale_refusal(v_event, v_table, p_package, p_guest_passes + 1, now()),
+        sale_refusal(v_event, array[p_lines #>> '{0,ticket_type}'], now()));
     if v_refusal is not null then
         return v_refusal;
     end if;
     begin
         v_order_id := write_checkout(v_event, v_table, p_order, p_lines, p_purchaser, p_package, p_guest_passes,
             now());
-        return checkout_told(v_order_id, false);
+        return checkout_answer(v_order_id, false);
     exception when unique_violation then
-        get stacked diagnostics v_why = constraint_name;
+        get stacked diagnostics v_constraint = constraint_name;
+        return duplicate_refusal(v_constraint);
     end;
-    if v_why in ('tickets_ticket_id_key', 'tickets_qr_code_data_key', 'tickets_code_any_case') then
-        return refuse('INVALID_ARGUMENT', 'A ticket of this number or code exists already.');
-    end if;
-    -- the same payment for two nights at once: each has its own lock
-    return refuse('ALREADY_PROCESSED', 'This payment or this session has bought something else.');
-end
-$$;
-CREATE FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval DEFAULT '00:00:02'::interval) RETURNS jsonb
-    LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-declare
-    v_claim claims;
-    v_ticket tickets;
-    v_answer text;
-begin
-    if is_revoked(p_home) then
-        -- it would say of every ticket that it is used
-        return null;
-    end if;
-    perform claim_subject(p_code_hash);
-    update lends set lent = coalesce(lent, false) or p_lent, answered_at = p_now
-    where code_hash = p_code_hash and gate_id = p_home;
-    select * into v_claim from claims
-    where scan_id = p_scan and code_hash = p_code_hash and home = p_home and answer is null
-        and released_at is null and asked_at > p_now - p_fresh
-    order by asked_at, gate_id limit 1 for update;
-    if not found then
-        return null;
-    elsif p_lent then
-        return claim_entry(p_venue, v_claim.gate_id, p_scan, p_code_hash, v_claim.event_id, v_claim.epoch,
-            p_heard, p_now);
-    end if;
-    select t.* into v_ticket from tickets t where t.code_hash = p_code_hash;
-    v_answer := case when p_used or v_ticket.checked_in_at is not null then 'taken' else 'elsewhere' end;
-    update claims set answer = v_answer, answered_at = p_now,
-        grant_message = jsonb_strip_nulls(jsonb_build_object('answer', v_answer, 'home', p_home, 'entry',
-            claim_entry_of(v_ticket.checked_in_at, v_ticket.checked_in_by, v_ticket.checked_in_scan)))
-    where gate_id = v_claim.gate_id and scan_id = p_scan
-    returning * into v_claim;
-    return jsonb_build_object('to', v_claim.gate_id, 'grant', v_claim.grant_message);
 end
 $$;
 CREATE FUNCTION public.settle_portion(p_gate text, p_times json, p_venue text) RETURNS integer
@@ -3536,13 +3650,6 @@ begin
     return not exists (select from settlings where gate_id = p_gate and epoch = p_epoch);
 end
 $$;
-CREATE FUNCTION public.sold_of(p_event_id uuid) RETURNS TABLE(name text, sold bigint)
-    LANGUAGE sql STABLE
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-    select ticket_type, count(*) from tickets
-    where event_id = p_event_id and status in ('issued', 'checked_in') group by ticket_type
-$$;
 CREATE FUNCTION public.store_records(p_records public.scan_logs[]) RETURNS public.scan_logs[]
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -3637,7 +3744,7 @@ begin
         where c.gate_id = p_gate and c.epoch = p_epoch and c.answer = 'granted'
             and c.released_at is null and c.spent_at is null
             and (c.seen_boot <> p_boot_id or p_monotonic_ms - c.seen_ms >= p_kept_ms)
-            -- of what could not be read nobody knows whose admission it is
+            -- a record that could not be read may be the admission
             and not exists (
                 select from scan_quarantine q
                 where q.gate_id = p_gate and q.epoch = p_epoch and q.received_at >= c.asked_at
@@ -3648,6 +3755,52 @@ begin
     where gate_id = p_gate and answer = 'granted' and released_at is null and spent_at is null
         and seen_boot is null;
     return v_count;
+end
+$$;
+CREATE TABLE public.event_vip_tables (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    event_id uuid NOT NULL,
+    table_number integer NOT NULL,
+    table_name text DEFAULT ''::text NOT NULL,
+    tier text DEFAULT 'standard'::text NOT NULL,
+    price numeric(10,2) DEFAULT 0 NOT NULL,
+    price_cents integer DEFAULT 0 NOT NULL,
+    capacity integer NOT NULL,
+    bottles_included integer DEFAULT 0 NOT NULL,
+    floor_section text,
+    position_x integer,
+    position_y integer,
+    is_available boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT event_vip_tables_capacity CHECK ((capacity > 0)),
+    CONSTRAINT event_vip_tables_tier CHECK ((tier = ANY (ARRAY['premium'::text, 'front_row'::text, 'standard'::text])))
+);
+CREATE FUNCTION public.table_sale_refusal(p_event public.events, p_table public.event_vip_tables, p_package jsonb, p_guests integer, p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    if p_event.status = 'cancelled' then
+        return refuse('EVENT_CANCELLED', format('%s was cancelled.', p_event.name));
+    elsif p_event.status = 'completed' then
+        return refuse('EVENT_COMPLETED', format('%s is over.', p_event.name));
+    elsif p_now >= p_event.ends_at then
+        return refuse('EVENT_OVER', format('%s is over.', p_event.name));
+    elsif p_table.id is null or p_table.event_id <> p_event.id then
+        return refuse('TABLE_NOT_FOUND', format('%s has no such table.', p_event.name));
+    elsif not p_table.is_available or exists (
+        select from vip_reservations
+        where event_vip_table_id = p_table.id and status in ('pending', 'confirmed', 'checked_in')
+    ) then
+        return refuse('TABLE_NOT_AVAILABLE', format('Table %s is taken.', p_table.table_number));
+    elsif vip_seats(p_package, p_table.capacity) > p_table.capacity
+        or p_guests > vip_seats(p_package, p_table.capacity)
+    then
+        return refuse('CAPACITY_EXCEEDED',
+            format('Table %s has %s seats.', p_table.table_number, p_table.capacity));
+    end if;
+    return null;
 end
 $$;
 CREATE FUNCTION public.take_effect(p_stored public.scan_logs[], p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb, p_venue text) RETURNS void
@@ -3693,6 +3846,42 @@ begin
     perform pair_codes(v_codes_twice, p_moved || v_annulled, p_venue);
 end
 $$;
+CREATE FUNCTION public.take_lend_answer(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval DEFAULT '00:00:02'::interval) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_claim claims;
+    v_ticket tickets;
+    v_answer text;
+begin
+    if is_revoked(p_home) then
+        -- in the wrong hands it could call every ticket used
+        return null;
+    end if;
+    perform claim_subject(p_code_hash);
+    update lends set lent = coalesce(lent, false) or p_lent, answered_at = p_now
+    where code_hash = p_code_hash and gate_id = p_home;
+    select * into v_claim from claims
+    where scan_id = p_scan and code_hash = p_code_hash and home = p_home and answer is null
+        and released_at is null and asked_at > p_now - p_fresh
+    order by asked_at, gate_id limit 1 for update;
+    if not found then
+        return null;
+    elsif p_lent then
+        return claim_entry(p_venue, v_claim.gate_id, p_scan, p_code_hash, v_claim.event_id, v_claim.epoch,
+            p_heard, p_now);
+    end if;
+    select t.* into v_ticket from tickets t where t.code_hash = p_code_hash;
+    v_answer := case when p_used or v_ticket.checked_in_at is not null then 'taken' else 'elsewhere' end;
+    update claims set answer = v_answer, answered_at = p_now,
+        grant_message = jsonb_strip_nulls(jsonb_build_object('answer', v_answer, 'home', p_home, 'entry',
+            grant_entry(v_ticket.checked_in_at, v_ticket.checked_in_by, v_ticket.checked_in_scan)))
+    where gate_id = v_claim.gate_id and scan_id = p_scan
+    returning * into v_claim;
+    return jsonb_build_object('to', v_claim.gate_id, 'grant', v_claim.grant_message);
+end
+$$;
 CREATE FUNCTION public.take_locks(p_names text[], p_shared boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -3708,7 +3897,7 @@ begin
         end if;
         get diagnostics v_had = row_count;
         exit when v_had = cardinality(p_names);
-        -- the first time only (or a name is there twice); whoever else was faster has it first
+        -- only the first time, or if a name is given twice; another session may have inserted it meanwhile
         insert into hub_locks (name)
         select distinct n.name from unnest(p_names) as n (name)
         where not exists (select from hub_locks k where k.name = n.name)
@@ -3739,6 +3928,16 @@ CREATE FUNCTION public.ticket_types_of(p_types jsonb) RETURNS TABLE(place bigint
         with ordinality as listed (one, place)
     where listed.one ->> 'name' <> ''
 $_$;
+CREATE FUNCTION public.tickets_left(p_capacity bigint, p_sold bigint) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (p_capacity IS NOT NULL) THEN GREATEST((p_capacity - p_sold), (0)::bigint) ELSE NULL::bigint END;
+CREATE FUNCTION public.tickets_sold(p_event_id uuid) RETURNS TABLE(name text, sold bigint)
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select ticket_type, count(*) from tickets
+    where event_id = p_event_id and status in ('issued', 'checked_in') group by ticket_type
+$$;
 CREATE FUNCTION public.times_to_settle(p_gate text, p_epoch text, p_seq bigint, p_whole boolean) RETURNS TABLE(scan_id uuid, at timestamp with time zone, uncertainty_ms bigint)
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -3799,7 +3998,7 @@ CREATE FUNCTION public.unlink_ticket_from_vip(p_ticket_id uuid, p_actor text DEF
     SET search_path TO 'public', 'pg_temp'
     AS $$
 begin
-    if not may_keep_list((select vip_reservation_id from vip_linked_tickets where ticket_id = p_ticket_id)) then
+    if not may_edit_guest_list((select vip_reservation_id from vip_linked_tickets where ticket_id = p_ticket_id)) then
         return refuse('NOT_ALLOWED', 'Only who bought the table, and staff, may change its guest list.');
     end if;
     return remove_from_guest_list(p_ticket_id, named_actor(p_actor), is_service() or is_staff());
@@ -3904,10 +4103,23 @@ CREATE TABLE public.vip_guest_passes (
     CONSTRAINT vip_guest_passes_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text]))),
     CONSTRAINT vip_guest_passes_times CHECK (((checked_in_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (checked_in_at < '2200-01-01 00:00:00+00'::timestamp with time zone)))
 );
-CREATE FUNCTION public.vip_entry(p_pass public.vip_guest_passes, p_reservation public.vip_reservations, p_seats integer, p_first boolean, p_last timestamp with time zone) RETURNS json
+CREATE FUNCTION public.vip_entry_answer(p_pass public.vip_guest_passes, p_first boolean, p_last timestamp with time zone) RETURNS json
     LANGUAGE sql STABLE
     SET search_path TO 'public', 'pg_temp'
-    RETURN ((jsonb_build_object('success', true, 'entry_type', CASE WHEN p_first THEN 'first_entry'::text ELSE 'reentry'::text END, 'message', CASE WHEN p_first THEN 'Welcome.'::text ELSE 'Re-entry granted.'::text END, 'pass_id', (p_pass).id, 'reservation_id', (p_reservation).id, 'guest_number', (p_pass).guest_number, 'checked_in_guests', (p_reservation).checked_in_guests, 'total_guests', p_seats) || CASE WHEN p_first THEN '{}'::jsonb ELSE jsonb_build_object('last_entry_time', p_last) END))::json;
+    AS $$
+    select (jsonb_build_object(
+        'success', true,
+        'entry_type', case when p_first then 'first_entry' else 'reentry' end,
+        'message', case when p_first then 'Welcome.' else 'Re-entry granted.' end,
+        'pass_id', p_pass.id,
+        'reservation_id', r.id,
+        'guest_number', p_pass.guest_number,
+        'checked_in_guests', r.checked_in_guests,
+        'total_guests', vip_seats(r.package_snapshot, v.capacity)
+    ) || case when p_first then '{}' else jsonb_build_object('last_entry_time', p_last) end)::json
+    from vip_reservations r join event_vip_tables v on v.id = r.event_vip_table_id
+    where r.id = p_pass.reservation_id
+$$;
 CREATE FUNCTION public.vip_pass_scan(p_pass_id uuid, p_scanned_by text, p_at timestamp with time zone, p_scan uuid DEFAULT NULL::uuid) RETURNS json
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -3915,28 +4127,27 @@ CREATE FUNCTION public.vip_pass_scan(p_pass_id uuid, p_scanned_by text, p_at tim
 declare
     v_pass vip_guest_passes;
     v_reservation vip_reservations;
-    v_seats integer;
     v_last timestamptz;
     v_first boolean;
 begin
-    -- Everything that changes admissions locks the event first: one order, no deadlocks.
+    -- everything that changes admissions locks the event first: one order, no deadlocks
     perform 1 from events where id = (
         select r.event_id from vip_guest_passes p join vip_reservations r on r.id = p.reservation_id
         where p.id = p_pass_id
     ) for no key update;
     select * into v_pass from vip_guest_passes where id = p_pass_id for update;
     if not found then
-        return vip_refusal('PASS_NOT_FOUND', 'There is no such guest pass.');
+        return refuse('PASS_NOT_FOUND', 'There is no such guest pass.');
     elsif v_pass.status = 'cancelled' then
-        return vip_refusal('PASS_CANCELLED', 'This guest pass was cancelled.');
+        return refuse('PASS_CANCELLED', 'This guest pass was cancelled.');
     end if;
-    -- Not FOR UPDATE: that would wait for whoever is linking a ticket, who waits for the event.
+    -- `for update` would wait for whoever is linking a ticket, who waits for the event
     select * into v_reservation from vip_reservations where id = v_pass.reservation_id for no key update;
     if not found then
-        return vip_refusal('RESERVATION_NOT_FOUND', 'The reservation of this pass does not exist.');
+        return refuse('RESERVATION_NOT_FOUND', 'The reservation of this pass does not exist.');
     elsif v_reservation.status not in ('confirmed', 'checked_in')
         and (v_reservation.status <> 'completed' or p_scan is null) then
-        return vip_refusal('RESERVATION_NOT_CONFIRMED',
+        return refuse('RESERVATION_NOT_CONFIRMED',
             format('Table %s is %s, not confirmed.', v_reservation.table_number, v_reservation.status));
     end if;
     v_first := v_pass.status = 'issued';
@@ -3947,14 +4158,11 @@ begin
     insert into vip_scan_logs (pass_id, reservation_id, scan_type, scanned_by, scanned_at, scan_id)
     values (p_pass_id, v_reservation.id, case when v_first then 'first_entry' else 'reentry' end,
         p_scanned_by, p_at, p_scan);
-    -- A late report of an earlier entry: the earlier one was the first.
+    -- if this is a late report of an earlier entry, it becomes the first
     perform refresh_passes(array[p_pass_id]);
     perform vip_relabel(array[p_pass_id]);
     perform vip_recount(array[v_reservation.id]);
-    select * into v_reservation from vip_reservations where id = v_reservation.id;
-    select vip_seats(v_reservation.package_snapshot, capacity) into v_seats
-    from event_vip_tables where id = v_reservation.event_vip_table_id;
-    return vip_entry(v_pass, v_reservation, v_seats, v_first, v_last);
+    return vip_entry_answer(v_pass, v_first, v_last);
 end
 $$;
 CREATE FUNCTION public.vip_recount(p_reservations uuid[]) RETURNS void
@@ -3962,7 +4170,7 @@ CREATE FUNCTION public.vip_recount(p_reservations uuid[]) RETURNS void
     SET search_path TO 'public', 'pg_temp'
     AS $$
 begin
-    -- Two statements: the count must see what was committed while waiting for the lock.
+    -- two statements: the count must see what was committed while this one waited for the lock
     perform 1 from vip_reservations where id = any (p_reservations) order by id for no key update;
     with arrived as (
         select r.id, count(guest.status) as guests,
@@ -3993,9 +4201,6 @@ begin
         is distinct from (o.guests, o.status, o.at, o.gate);
 end
 $$;
-CREATE FUNCTION public.vip_refusal(p_error text, p_message text) RETURNS json
-    LANGUAGE sql IMMUTABLE
-    RETURN json_build_object('success', false, 'error', p_error, 'message', p_message);
 CREATE FUNCTION public.vip_relabel(p_subjects uuid[]) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -4050,206 +4255,9 @@ begin
         outcome = coalesce(outcome, p_outcome)
     where stripe_event_id = p_stripe_event_id returning outcome into v_outcome;
     if not found then
-        return refuse('INVALID_ARGUMENT', 'Nobody began to work this message.');
+        return refuse('INVALID_ARGUMENT', 'This message was never begun.');
     end if;
     return jsonb_build_object('success', true, 'outcome', v_outcome);
-end
-$$;
-CREATE FUNCTION public.why_list_is_closed(p_event public.events, p_by_staff boolean, p_now timestamp with time zone) RETURNS jsonb
-    LANGUAGE plpgsql STABLE
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-begin
-    if p_event.status = 'cancelled' then
-        return refuse('EVENT_CANCELLED', format('%s was cancelled.', p_event.name));
-    elsif p_event.status = 'completed' then
-        return refuse('EVENT_COMPLETED', format('%s is over.', p_event.name));
-    elsif p_now >= p_event.ends_at then
-        return refuse('EVENT_OVER', format('%s is over.', p_event.name));
-    elsif has_started(p_event, p_now) and not p_by_staff then
-        return refuse('GUEST_LIST_FROZEN',
-            format('%s has started: ask staff at the door to change the guest list.', p_event.name));
-    end if;
-    return null;
-end
-$$;
-CREATE FUNCTION public.why_not_cancelled(p_event public.events, p_now timestamp with time zone) RETURNS jsonb
-    LANGUAGE plpgsql STABLE
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-begin
-    return case
-        when p_event.id is null then refuse('EVENT_NOT_FOUND', 'There is no such night.')
-        when p_event.cancellation is not null
-            then refuse('EVENT_CANCELLED', format('%s is cancelled.', p_event.name))
-        when p_event.status = 'completed' then refuse('EVENT_COMPLETED', format('%s is over.', p_event.name))
-        when p_event.status = 'scheduled' and has_started(p_event, p_now) then refuse('EVENT_STARTED',
-            format('%s has started: it cannot be cancelled any more.', p_event.name))
-    end;
-end
-$$;
-CREATE TABLE public.tickets (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    ticket_id text NOT NULL,
-    order_id uuid,
-    event_id uuid NOT NULL,
-    event_name text DEFAULT ''::text NOT NULL,
-    ticket_type text DEFAULT 'General Admission'::text NOT NULL,
-    status text DEFAULT 'issued'::text NOT NULL,
-    is_used boolean DEFAULT false NOT NULL,
-    qr_code_data text NOT NULL,
-    qr_signature text,
-    code_hash text NOT NULL,
-    price_paid numeric(10,2),
-    price_paid_cents integer,
-    stripe_payment_id text,
-    stripe_payment_intent_id text,
-    line_number integer,
-    guest_name text,
-    guest_email text,
-    guest_phone text,
-    checked_in_at timestamp with time zone,
-    checked_in_by text,
-    checked_in_scan uuid,
-    last_entry_at timestamp with time zone,
-    last_entry_gate text,
-    last_entry_scan uuid,
-    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT tickets_paid_line CHECK (((stripe_payment_intent_id IS NULL) OR (line_number IS NOT NULL))),
-    CONSTRAINT tickets_status CHECK ((status = ANY (ARRAY['issued'::text, 'checked_in'::text, 'cancelled'::text, 'refunded'::text]))),
-    CONSTRAINT tickets_times CHECK (((checked_in_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (checked_in_at < '2200-01-01 00:00:00+00'::timestamp with time zone) AND ((last_entry_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (last_entry_at < '2200-01-01 00:00:00+00'::timestamp with time zone))))
-)
-WITH (fillfactor='45');
-CREATE FUNCTION public.why_not_linked(p_event public.events, p_reservation public.vip_reservations, p_ticket public.tickets, p_link public.vip_linked_tickets, p_by_staff boolean, p_now timestamp with time zone) RETURNS jsonb
-    LANGUAGE plpgsql STABLE
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-declare
-    v_refusal jsonb := why_list_is_closed(p_event, p_by_staff, p_now);
-begin
-    if v_refusal is not null then
-        return v_refusal;
-    elsif p_reservation.status not in ('pending', 'confirmed', 'checked_in') then
-        return refuse('RESERVATION_NOT_CONFIRMED',
-            format('Table %s is %s.', p_reservation.table_number, p_reservation.status));
-    elsif p_ticket.event_id <> p_event.id then
-        return refuse('OTHER_EVENT', format('This ticket is not for %s.', p_event.name));
-    elsif p_ticket.status not in ('issued', 'checked_in') then
-        return refuse('TICKET_NOT_VALID', format('This ticket is %s.', p_ticket.status));
-    elsif exists (
-        select from vip_reservations where id = p_link.vip_reservation_id and status <> 'cancelled'
-    ) then
-        return refuse('TICKET_ALREADY_LINKED', 'This ticket belongs to another table.');
-    elsif (select remaining from seats_of(p_reservation.id)) < 1 then
-        return refuse('CAPACITY_EXCEEDED', format('Table %s has %s seats, and all are taken.',
-            p_reservation.table_number, (select capacity from seats_of(p_reservation.id))));
-    end if;
-    return null;
-end
-$$;
-CREATE FUNCTION public.why_not_sold(p_event public.events, p_types text[], p_now timestamp with time zone) RETURNS jsonb
-    LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-declare
-    v_stock jsonb;
-    v_lacking record;
-begin
-    if p_event.status = 'cancelled' then
-        return refuse('EVENT_CANCELLED', format('%s was cancelled.', p_event.name));
-    elsif p_event.status = 'completed' then
-        return refuse('EVENT_COMPLETED', format('%s is over.', p_event.name));
-    elsif p_now >= p_event.ends_at then
-        return refuse('EVENT_OVER', format('%s is over.', p_event.name));
-    end if;
-    v_stock := event_availability(p_event.id);
-    select asked.name, asked.count, t.name is null as is_unknown, (t.one ->> 'remaining')::bigint as remaining
-    into v_lacking
-    from (select name, count(*) from unnest(p_types) as a (name) group by name) asked
-    left join (
-        select one ->> 'name' as name, one from jsonb_array_elements(v_stock -> 'types') as s (one)
-    ) t on t.name = asked.name
-    where t.name is null and exists (select from ticket_types_of(p_event.ticket_types))
-        or (t.one ->> 'remaining')::bigint < asked.count
-    order by is_unknown desc, asked.name limit 1;
-    if v_lacking.is_unknown then
-        return refuse('INVALID_ARGUMENT',
-            format('%s sells no tickets of the type %s.', p_event.name, v_lacking.name));
-    elsif v_lacking.name is not null then
-        return refuse('SOLD_OUT', format('%s of %s: asked for %s, left %s.', v_lacking.name, p_event.name,
-            v_lacking.count, v_lacking.remaining));
-    elsif (v_stock ->> 'remaining')::bigint < cardinality(p_types) then
-        return refuse('SOLD_OUT', format('%s: asked for %s, left %s.', p_event.name, cardinality(p_types),
-            v_stock ->> 'remaining'));
-    end if;
-    return null;
-end
-$$;
-CREATE FUNCTION public.why_scans_stay(p_from timestamp with time zone, p_to timestamp with time zone, p_now timestamp with time zone) RETURNS text
-    LANGUAGE sql STABLE
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-    select case
-        when exists (
-            select from scan_conflicts c
-            join scan_places p on p.scan_id in (c.winner_scan, c.loser_scan)
-            where c.withdrawn_at is null and c.acknowledged_at is null
-                and p.received_at >= p_from and p.received_at < p_to
-        ) then 'unacknowledged conflicts'
-        when exists (
-            select from events e where e.ends_at > p_now and exists (
-                select from scan_logs s
-                where s.event_id = e.id and s.received_at >= p_from and s.received_at < p_to
-            )
-        ) then 'a night that is not over'
-    end
-$$;
-CREATE TABLE public.event_vip_tables (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    event_id uuid NOT NULL,
-    table_number integer NOT NULL,
-    table_name text DEFAULT ''::text NOT NULL,
-    tier text DEFAULT 'standard'::text NOT NULL,
-    price numeric(10,2) DEFAULT 0 NOT NULL,
-    price_cents integer DEFAULT 0 NOT NULL,
-    capacity integer NOT NULL,
-    bottles_included integer DEFAULT 0 NOT NULL,
-    floor_section text,
-    position_x integer,
-    position_y integer,
-    is_available boolean DEFAULT true NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT event_vip_tables_capacity CHECK ((capacity > 0)),
-    CONSTRAINT event_vip_tables_tier CHECK ((tier = ANY (ARRAY['premium'::text, 'front_row'::text, 'standard'::text])))
-);
-CREATE FUNCTION public.why_table_not_sold(p_event public.events, p_table public.event_vip_tables, p_package jsonb, p_guests integer, p_now timestamp with time zone) RETURNS jsonb
-    LANGUAGE plpgsql STABLE
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-begin
-    if p_event.status = 'cancelled' then
-        return refuse('EVENT_CANCELLED', format('%s was cancelled.', p_event.name));
-    elsif p_event.status = 'completed' then
-        return refuse('EVENT_COMPLETED', format('%s is over.', p_event.name));
-    elsif p_now >= p_event.ends_at then
-        return refuse('EVENT_OVER', format('%s is over.', p_event.name));
-    elsif p_table.id is null or p_table.event_id <> p_event.id then
-        return refuse('TABLE_NOT_FOUND', format('%s has no such table.', p_event.name));
-    elsif not p_table.is_available or exists (
-        select from vip_reservations
-        where event_vip_table_id = p_table.id and status in ('pending', 'confirmed', 'checked_in')
-    ) then
-        return refuse('TABLE_NOT_AVAILABLE', format('Table %s is taken.', p_table.table_number));
-    elsif vip_seats(p_package, p_table.capacity) > p_table.capacity
-        or p_guests > vip_seats(p_package, p_table.capacity)
-    then
-        return refuse('CAPACITY_EXCEEDED',
-            format('Table %s has %s seats.', p_table.table_number, p_table.capacity));
-    end if;
-    return null;
 end
 $$;
 CREATE FUNCTION public.widened(p_places jsonb) RETURNS jsonb
@@ -4421,34 +4429,34 @@ CREATE FUNCTION public.write_cancellation(p_event_id uuid, p_actor text, p_reaso
 declare
     v_event events;
     v_refusal jsonb;
-    v_told jsonb;
+    v_numbers jsonb;
 begin
     if coalesce(btrim(p_reason), '') = '' or coalesce(btrim(p_actor), '') = '' then
         return refuse('INVALID_ARGUMENT', 'Who cancels and why are both needed.');
     end if;
-    -- whoever clicks second waits here
+    -- a second click waits here
     select * into v_event from events where id = p_event_id for no key update;
     if v_event.cancellation is not null then
         return v_event.cancellation || jsonb_build_object('success', true, 'already', true);
     end if;
-    v_refusal := why_not_cancelled(v_event, now());
+    v_refusal := cancellation_refusal(v_event, now());
     if v_refusal is not null then
         return v_refusal;
     end if;
-    v_told := cancellation_numbers(v_event) || jsonb_build_object('cancelled_at', now(), 'cancelled_by', p_actor,
+    v_numbers := cancellation_numbers(v_event) || jsonb_build_object('cancelled_at', now(), 'cancelled_by', p_actor,
         'reason', p_reason);
-    if p_expected_total_cents <> (v_told ->> 'refund_total_cents')::bigint then
+    if p_expected_total_cents <> (v_numbers ->> 'refund_total_cents')::bigint then
         return refuse('INVALID_AMOUNT', 'What has to be refunded has changed since it was looked at: look again.')
-            || jsonb_build_object('refund_total_cents', v_told -> 'refund_total_cents');
+            || jsonb_build_object('refund_total_cents', v_numbers -> 'refund_total_cents');
     end if;
     update events set status = 'cancelled', cancelled_at = now(), cancelled_by = p_actor,
-        cancellation_reason = p_reason, cancellation = v_told
+        cancellation_reason = p_reason, cancellation = v_numbers
     where id = p_event_id;
     with queued as (
         insert into refunds (event_id, order_id, reservation_id, stripe_payment_intent_id, amount_cents, currency,
             reason, next_attempt_at)
         select p_event_id, order_id, reservation_id, intent, cents, currency, p_reason, now()
-        from refundable_of(p_event_id) order by intent
+        from refundable_payments(p_event_id) order by intent
         on conflict (stripe_payment_intent_id) do nothing
         returning reservation_id, amount_cents
     )
@@ -4456,8 +4464,8 @@ begin
     from queued where r.id = queued.reservation_id;
     perform revoke_admissions_of(p_event_id);
     insert into audit_log (actor, action, target, reason, details)
-    values (p_actor, 'cancel_event', v_event.code, p_reason, v_told);
-    return v_told || jsonb_build_object('success', true, 'already', false);
+    values (p_actor, 'cancel_event', v_event.code, p_reason, v_numbers);
+    return v_numbers || jsonb_build_object('success', true, 'already', false);
 end
 $$;
 CREATE FUNCTION public.write_checkout(p_event public.events, p_table public.event_vip_tables, p_order jsonb, p_lines jsonb, p_purchaser jsonb, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) RETURNS uuid
@@ -5288,9 +5296,9 @@ CREATE TRIGGER events_feed_insert AFTER INSERT ON public.events REFERENCING NEW 
 CREATE TRIGGER events_feed_update AFTER UPDATE ON public.events REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_events();
 CREATE TRIGGER events_state BEFORE UPDATE OF status ON public.events FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.enforce_transition('event');
 CREATE TRIGGER events_touch BEFORE UPDATE ON public.events FOR EACH ROW WHEN ((old.admission_version = new.admission_version)) EXECUTE FUNCTION public.touch_updated_at();
-CREATE TRIGGER gate_events_at_most AFTER INSERT ON public.gate_events FOR EACH ROW EXECUTE FUNCTION public.keep_to_gates();
+CREATE TRIGGER gate_events_at_most AFTER INSERT ON public.gate_events FOR EACH ROW EXECUTE FUNCTION public.enforce_gate_limit();
 CREATE TRIGGER gate_status_touch BEFORE UPDATE ON public.gate_status FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
-CREATE TRIGGER gates_at_most AFTER INSERT ON public.gates FOR EACH ROW EXECUTE FUNCTION public.keep_to_gates();
+CREATE TRIGGER gates_at_most AFTER INSERT ON public.gates FOR EACH ROW EXECUTE FUNCTION public.enforce_gate_limit();
 CREATE TRIGGER gates_bounds BEFORE INSERT OR UPDATE ON public.gates FOR EACH ROW WHEN (((length(new.name) > 120) OR (length(new.venue) > 64) OR (length(new.certificate_fingerprint) > 255) OR (length(new.token_hash) > 255) OR (length(new.epoch) > 500) OR (length(new.version) > 500))) EXECUTE FUNCTION public.refuse_too_long('name', '120', 'characters', 'venue', '64', 'characters', 'certificate_fingerprint', '255', 'characters', 'token_hash', '255', 'characters', 'epoch', '500', 'characters', 'version', '500', 'characters');
 CREATE TRIGGER gates_touch BEFORE UPDATE ON public.gates FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER orders_bounds BEFORE INSERT OR UPDATE ON public.orders FOR EACH ROW WHEN (((length(new.stripe_payment_intent_id) > 255) OR (length(new.stripe_session_id) > 255) OR (length(new.stripe_customer_id) > 255) OR (length(new.customer_email) > 320) OR (length(new.customer_name) > 200) OR (length(new.event_name) > 200) OR (octet_length((new.metadata)::text) > 16384))) EXECUTE FUNCTION public.refuse_too_long('stripe_payment_intent_id', '255', 'characters', 'stripe_session_id', '255', 'characters', 'stripe_customer_id', '255', 'characters', 'customer_email', '320', 'characters', 'customer_name', '200', 'characters', 'event_name', '200', 'characters', 'metadata', '16384', 'bytes');
@@ -5315,24 +5323,24 @@ CREATE TRIGGER tickets_feed_insert AFTER INSERT ON public.tickets REFERENCING NE
 CREATE TRIGGER tickets_feed_update AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_ticket_updates();
 CREATE TRIGGER tickets_one_winner BEFORE UPDATE ON public.tickets FOR EACH ROW WHEN (((old.checked_in_at IS NOT NULL) AND ((old.checked_in_at IS DISTINCT FROM new.checked_in_at) OR (old.checked_in_by IS DISTINCT FROM new.checked_in_by) OR (old.checked_in_scan IS DISTINCT FROM new.checked_in_scan)))) EXECUTE FUNCTION public.one_winning_admission();
 CREATE TRIGGER tickets_state AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.enforce_ticket_transitions();
-CREATE TRIGGER tickets_table_update AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_tables_counted();
+CREATE TRIGGER tickets_table_update AFTER UPDATE ON public.tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.recount_after_tickets();
 CREATE TRIGGER tickets_touch BEFORE UPDATE ON public.tickets FOR EACH ROW WHEN ((old.updated_at = new.updated_at)) EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER vip_guest_passes_bounds BEFORE INSERT OR UPDATE ON public.vip_guest_passes FOR EACH ROW WHEN (((length(new.guest_name) > 200) OR (length(new.qr_code_token) > 1024) OR (length(new.qr_signature) > 1024) OR (length(new.checked_in_by) > 200))) EXECUTE FUNCTION public.refuse_too_long('guest_name', '200', 'characters', 'qr_code_token', '1024', 'characters', 'qr_signature', '1024', 'characters', 'checked_in_by', '200', 'characters');
 CREATE TRIGGER vip_guest_passes_code_hash BEFORE INSERT OR UPDATE OF qr_code_token, code_hash ON public.vip_guest_passes FOR EACH ROW EXECUTE FUNCTION public.hash_pass_code();
 CREATE TRIGGER vip_guest_passes_feed_delete AFTER DELETE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_guest_passes();
 CREATE TRIGGER vip_guest_passes_feed_insert AFTER INSERT ON public.vip_guest_passes REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_guest_passes();
 CREATE TRIGGER vip_guest_passes_feed_update AFTER UPDATE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_guest_passes();
-CREATE TRIGGER vip_guest_passes_seats_insert AFTER INSERT ON public.vip_guest_passes REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_to_seats('reservation_id');
-CREATE TRIGGER vip_guest_passes_seats_update AFTER UPDATE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_to_seats('reservation_id');
+CREATE TRIGGER vip_guest_passes_seats_insert AFTER INSERT ON public.vip_guest_passes REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.enforce_seats('reservation_id');
+CREATE TRIGGER vip_guest_passes_seats_update AFTER UPDATE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.enforce_seats('reservation_id');
 CREATE TRIGGER vip_guest_passes_state BEFORE UPDATE OF status ON public.vip_guest_passes FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.enforce_transition('guest_pass');
-CREATE TRIGGER vip_guest_passes_table_update AFTER UPDATE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_passes_counted();
+CREATE TRIGGER vip_guest_passes_table_update AFTER UPDATE ON public.vip_guest_passes REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.recount_after_passes();
 CREATE TRIGGER vip_guest_passes_touch BEFORE UPDATE ON public.vip_guest_passes FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER vip_linked_tickets_bounds BEFORE INSERT OR UPDATE ON public.vip_linked_tickets FOR EACH ROW WHEN (((length(new.purchased_by_email) > 320) OR (length(new.purchased_by_name) > 200) OR (length(new.linked_by) > 200))) EXECUTE FUNCTION public.refuse_too_long('purchased_by_email', '320', 'characters', 'purchased_by_name', '200', 'characters', 'linked_by', '200', 'characters');
 CREATE TRIGGER vip_linked_tickets_feed_delete AFTER DELETE ON public.vip_linked_tickets REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_linked_tickets();
 CREATE TRIGGER vip_linked_tickets_feed_insert AFTER INSERT ON public.vip_linked_tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_linked_tickets();
 CREATE TRIGGER vip_linked_tickets_feed_update AFTER UPDATE ON public.vip_linked_tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_linked_tickets();
-CREATE TRIGGER vip_linked_tickets_seats_insert AFTER INSERT ON public.vip_linked_tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_to_seats('vip_reservation_id');
-CREATE TRIGGER vip_linked_tickets_seats_update AFTER UPDATE ON public.vip_linked_tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_to_seats('vip_reservation_id');
+CREATE TRIGGER vip_linked_tickets_seats_insert AFTER INSERT ON public.vip_linked_tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.enforce_seats('vip_reservation_id');
+CREATE TRIGGER vip_linked_tickets_seats_update AFTER UPDATE ON public.vip_linked_tickets REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.enforce_seats('vip_reservation_id');
 CREATE TRIGGER vip_linked_tickets_touch BEFORE UPDATE ON public.vip_linked_tickets FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER vip_reservations_bounds BEFORE INSERT OR UPDATE ON public.vip_reservations FOR EACH ROW WHEN (((length(new.purchaser_name) > 200) OR (length(new.purchaser_email) > 320) OR (length(new.purchaser_phone) > 50) OR (length(new.stripe_payment_intent_id) > 255) OR (length(new.stripe_refund_id) > 255) OR (length(new.qr_code_token) > 1024) OR (length(new.invite_code) > 64) OR (octet_length((new.package_snapshot)::text) > 16384) OR (length(new.special_requests) > 2000) OR (length(new.checked_in_by) > 200))) EXECUTE FUNCTION public.refuse_too_long('purchaser_name', '200', 'characters', 'purchaser_email', '320', 'characters', 'purchaser_phone', '50', 'characters', 'stripe_payment_intent_id', '255', 'characters', 'stripe_refund_id', '255', 'characters', 'qr_code_token', '1024', 'characters', 'invite_code', '64', 'characters', 'package_snapshot', '16384', 'bytes', 'special_requests', '2000', 'characters', 'checked_in_by', '200', 'characters');
 CREATE TRIGGER vip_reservations_feed_insert AFTER INSERT ON public.vip_reservations REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_reservations();
@@ -5534,6 +5542,8 @@ REVOKE ALL ON FUNCTION public.after_boot(p_base timestamp with time zone, p_mono
 GRANT ALL ON FUNCTION public.after_boot(p_base timestamp with time zone, p_monotonic_ms bigint) TO service_role;
 REVOKE ALL ON FUNCTION public.append_rows(p_events uuid[], p_rows jsonb[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.append_rows(p_events uuid[], p_rows jsonb[]) TO service_role;
+REVOKE ALL ON FUNCTION public.archive_partition(p_part text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.archive_partition(p_part text) TO service_role;
 REVOKE ALL ON FUNCTION public.archive_scans(p_before date, p_is_dry boolean, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.archive_scans(p_before date, p_is_dry boolean, p_now timestamp with time zone) TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.scan_logs TO service_role;
@@ -5544,17 +5554,8 @@ REVOKE ALL ON FUNCTION public.as_admission(p_scan public.scan_logs) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.as_admission(p_scan public.scan_logs) TO service_role;
 REVOKE ALL ON FUNCTION public.ask_again(p_numberings jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ask_again(p_numberings jsonb) TO service_role;
-REVOKE ALL ON FUNCTION public.become_active(p_venue text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.become_active(p_venue text) TO service_role;
-REVOKE ALL ON FUNCTION public.believed(p_gates text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.believed(p_gates text[]) TO service_role;
-REVOKE ALL ON FUNCTION public.booking_mistake(p_purchaser jsonb, p_amount_cents integer, p_package jsonb, p_guest_passes integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.booking_mistake(p_purchaser jsonb, p_amount_cents integer, p_package jsonb, p_guest_passes integer) TO service_role;
-REVOKE ALL ON FUNCTION public.by_themselves(p_scans uuid[], p_places jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.by_themselves(p_scans uuid[], p_places jsonb) TO service_role;
-REVOKE ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) TO service_role;
-GRANT ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) TO authenticated;
+REVOKE ALL ON FUNCTION public.assign_home_gates(p_gate text, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.assign_home_gates(p_gate text, p_now timestamp with time zone) TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.events TO service_role;
 GRANT SELECT(id) ON TABLE public.events TO anon;
 GRANT SELECT(id) ON TABLE public.events TO authenticated;
@@ -5578,8 +5579,25 @@ GRANT SELECT(ticket_types) ON TABLE public.events TO anon;
 GRANT SELECT(ticket_types) ON TABLE public.events TO authenticated;
 GRANT SELECT(status) ON TABLE public.events TO anon;
 GRANT SELECT(status) ON TABLE public.events TO authenticated;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.vip_reservations TO service_role;
+GRANT SELECT ON TABLE public.vip_reservations TO authenticated;
+REVOKE ALL ON FUNCTION public.audit_list_change(p_action text, p_event public.events, p_reservation public.vip_reservations, p_ticket_id uuid, p_actor text, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.audit_list_change(p_action text, p_event public.events, p_reservation public.vip_reservations, p_ticket_id uuid, p_actor text, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.become_active(p_venue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.become_active(p_venue text) TO service_role;
+REVOKE ALL ON FUNCTION public.believed(p_gates text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.believed(p_gates text[]) TO service_role;
+REVOKE ALL ON FUNCTION public.booking_refusal(p_purchaser jsonb, p_amount_cents integer, p_package jsonb, p_guest_passes integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.booking_refusal(p_purchaser jsonb, p_amount_cents integer, p_package jsonb, p_guest_passes integer) TO service_role;
+REVOKE ALL ON FUNCTION public.by_themselves(p_scans uuid[], p_places jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.by_themselves(p_scans uuid[], p_places jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) TO service_role;
+GRANT ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) TO authenticated;
 REVOKE ALL ON FUNCTION public.cancellation_numbers(p_event public.events) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.cancellation_numbers(p_event public.events) TO service_role;
+REVOKE ALL ON FUNCTION public.cancellation_refusal(p_event public.events, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.cancellation_refusal(p_event public.events, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.check_character(p_code text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.check_character(p_code text) TO service_role;
 REVOKE ALL ON FUNCTION public.check_in(p_first_entries public.scan_logs[], p_codes_twice text[], p_annulled uuid[]) FROM PUBLIC;
@@ -5594,19 +5612,12 @@ GRANT ALL ON FUNCTION public.check_vip_capacity(p_reservation_id uuid) TO authen
 REVOKE ALL ON FUNCTION public.check_vip_linked_ticket_reentry(p_ticket_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.check_vip_linked_ticket_reentry(p_ticket_id uuid) TO service_role;
 GRANT ALL ON FUNCTION public.check_vip_linked_ticket_reentry(p_ticket_id uuid) TO authenticated;
-REVOKE ALL ON FUNCTION public.checkout_told(p_order_id uuid, p_already boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.checkout_told(p_order_id uuid, p_already boolean) TO service_role;
+REVOKE ALL ON FUNCTION public.checkout_answer(p_order_id uuid, p_already boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.checkout_answer(p_order_id uuid, p_already boolean) TO service_role;
 REVOKE ALL ON FUNCTION public.claim_answer(p_gate text, p_epoch text, p_code_hash text, p_event uuid, p_heard text[], p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.claim_answer(p_gate text, p_epoch text, p_code_hash text, p_event uuid, p_heard text[], p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.claim_entry(p_venue text, p_gate text, p_scan uuid, p_code_hash text, p_event uuid, p_epoch text, p_heard text[], p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.claim_entry(p_venue text, p_gate text, p_scan uuid, p_code_hash text, p_event uuid, p_epoch text, p_heard text[], p_now timestamp with time zone) TO service_role;
-REVOKE ALL ON FUNCTION public.feed_time(p_at timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.feed_time(p_at timestamp with time zone) TO service_role;
-GRANT SELECT ON TABLE public.scan_places TO service_role;
-REVOKE ALL ON FUNCTION public.said_of(p_scan uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.said_of(p_scan uuid) TO service_role;
-REVOKE ALL ON FUNCTION public.claim_entry_of(p_at timestamp with time zone, p_gate text, p_scan uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.claim_entry_of(p_at timestamp with time zone, p_gate text, p_scan uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.claim_holder(p_gate text, p_epoch text, p_code_hash text, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.claim_holder(p_gate text, p_epoch text, p_code_hash text, p_now timestamp with time zone) TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.gates TO service_role;
@@ -5638,8 +5649,6 @@ REVOKE ALL ON FUNCTION public.complete_finished_events(p_now timestamp with time
 GRANT ALL ON FUNCTION public.complete_finished_events(p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.confirm_vip_reservation(p_reservation_id uuid, p_stripe_payment_intent_id text, p_amount_cents integer, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.confirm_vip_reservation(p_reservation_id uuid, p_stripe_payment_intent_id text, p_amount_cents integer, p_now timestamp with time zone) TO service_role;
-REVOKE ALL ON FUNCTION public.count_and_drop(p_part text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.count_and_drop(p_part text) TO service_role;
 REVOKE ALL ON FUNCTION public.create_unified_vip_checkout(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_ticket jsonb, p_stripe_payment_intent_id text, p_stripe_session_id text, p_package jsonb, p_guest_passes integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.create_unified_vip_checkout(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_ticket jsonb, p_stripe_payment_intent_id text, p_stripe_session_id text, p_package jsonb, p_guest_passes integer) TO service_role;
 REVOKE ALL ON FUNCTION public.create_vip_reservation_atomic(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_stripe_payment_intent_id text, p_package jsonb, p_guest_passes integer, p_now timestamp with time zone) FROM PUBLIC;
@@ -5648,8 +5657,14 @@ REVOKE ALL ON FUNCTION public.cut_name(p_text text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.cut_name(p_text text) TO service_role;
 REVOKE ALL ON FUNCTION public.dismiss_staff(p_user_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.dismiss_staff(p_user_id uuid) TO authenticated;
+REVOKE ALL ON FUNCTION public.refuse(p_error text, p_message text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.refuse(p_error text, p_message text) TO service_role;
+REVOKE ALL ON FUNCTION public.duplicate_refusal(p_constraint text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.duplicate_refusal(p_constraint text) TO service_role;
 REVOKE ALL ON FUNCTION public.each_once(p_records public.scan_logs[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.each_once(p_records public.scan_logs[]) TO service_role;
+REVOKE ALL ON FUNCTION public.enforce_gate_limit() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.enforce_seats() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.enforce_ticket_transitions() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.enforce_transition() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.ensure_scan_partitions(p_months_ahead integer) FROM PUBLIC;
@@ -5658,14 +5673,14 @@ REVOKE ALL ON FUNCTION public.ensure_scan_partitions_at(p_months_ahead integer, 
 GRANT ALL ON FUNCTION public.ensure_scan_partitions_at(p_months_ahead integer, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.entangled(p_numberings jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.entangled(p_numberings jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.erase_names_in_feed(p_events uuid[], p_tickets uuid[], p_reservations uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.erase_names_in_feed(p_events uuid[], p_tickets uuid[], p_reservations uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.erase_people(p_events uuid[], p_orders uuid[], p_tickets uuid[], p_reservations uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.erase_people(p_events uuid[], p_orders uuid[], p_tickets uuid[], p_reservations uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.erase_person(p_email text, p_actor text, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.erase_person(p_email text, p_actor text, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.erase_personal_data(p_event_id uuid, p_actor text, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.erase_personal_data(p_event_id uuid, p_actor text, p_now timestamp with time zone) TO service_role;
-REVOKE ALL ON FUNCTION public.erasure_refusal(p_code text, p_message text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.erasure_refusal(p_code text, p_message text) TO service_role;
 REVOKE ALL ON FUNCTION public.event_availability(p_event_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.event_availability(p_event_id uuid) TO service_role;
 GRANT ALL ON FUNCTION public.event_availability(p_event_id uuid) TO anon;
@@ -5674,6 +5689,11 @@ REVOKE ALL ON FUNCTION public.feed_append(p_events uuid[], p_reservations uuid[]
 GRANT ALL ON FUNCTION public.feed_append(p_events uuid[], p_reservations uuid[], p_subjects uuid[], p_removed_events uuid[], p_removed_codes text[]) TO service_role;
 REVOKE ALL ON FUNCTION public.feed_digest(p_event uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.feed_digest(p_event uuid) TO service_role;
+REVOKE ALL ON FUNCTION public.feed_time(p_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.feed_time(p_at timestamp with time zone) TO service_role;
+GRANT SELECT ON TABLE public.scan_places TO service_role;
+REVOKE ALL ON FUNCTION public.said_of(p_scan uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.said_of(p_scan uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.feed_entry(p_at timestamp with time zone, p_gate text, p_scan uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.feed_entry(p_at timestamp with time zone, p_gate text, p_scan uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.feed_on_events() FROM PUBLIC;
@@ -5690,12 +5710,14 @@ REVOKE ALL ON FUNCTION public.feed_text(p_text text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.feed_text(p_text text) TO service_role;
 REVOKE ALL ON FUNCTION public.free_grant(p_event uuid, p_ticket text, p_is_off boolean, p_actor text, p_reason text, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.free_grant(p_event uuid, p_ticket text, p_is_off boolean, p_actor text, p_reason text, p_now timestamp with time zone) TO service_role;
-REVOKE ALL ON FUNCTION public.freeze_homes(p_gate text, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.freeze_homes(p_gate text, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.give_back(p_venue text, p_gate text, p_scan uuid, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.give_back(p_venue text, p_gate text, p_scan uuid, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.give_or_take(p_uncertainty_ms bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.give_or_take(p_uncertainty_ms bigint) TO service_role;
+REVOKE ALL ON FUNCTION public.grant_entry(p_at timestamp with time zone, p_gate text, p_scan uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.grant_entry(p_at timestamp with time zone, p_gate text, p_scan uuid) TO service_role;
+REVOKE ALL ON FUNCTION public.guest_list_refusal(p_event public.events, p_by_staff boolean, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.guest_list_refusal(p_event public.events, p_by_staff boolean, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.has_started(p_event public.events, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.has_started(p_event public.events, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.hash_of_code(p_code text) FROM PUBLIC;
@@ -5704,10 +5726,10 @@ REVOKE ALL ON FUNCTION public.hash_of_text(p_text text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.hash_of_text(p_text text) TO service_role;
 REVOKE ALL ON FUNCTION public.hash_pass_code() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.hash_ticket_code() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.home_gates_lock(p_event uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.home_gates_lock(p_event uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.home_of(p_code_hash text, p_homes text[], p_retired text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.home_of(p_code_hash text, p_homes text[], p_retired text[]) TO service_role;
-REVOKE ALL ON FUNCTION public.homes_lock(p_event uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.homes_lock(p_event uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.ingest_scans(p_records json, p_topics jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ingest_scans(p_records json, p_topics jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.is_any_revoked(p_topics jsonb) FROM PUBLIC;
@@ -5723,30 +5745,21 @@ GRANT ALL ON FUNCTION public.is_one_time(p_verdict text, p_record text, p_reason
 REVOKE ALL ON FUNCTION public.is_owner() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.is_owner() TO service_role;
 GRANT ALL ON FUNCTION public.is_owner() TO authenticated;
+REVOKE ALL ON FUNCTION public.is_payment_used(p_intent text, p_order_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.is_payment_used(p_intent text, p_order_id uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.is_service() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.is_service() TO service_role;
-REVOKE ALL ON FUNCTION public.is_spent(p_intent text, p_order_id uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.is_spent(p_intent text, p_order_id uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.is_staff() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.is_staff() TO service_role;
 GRANT ALL ON FUNCTION public.is_staff() TO authenticated;
 REVOKE ALL ON FUNCTION public.join_vip_by_invite(p_invite_code text, p_ticket_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.join_vip_by_invite(p_invite_code text, p_ticket_id uuid) TO service_role;
 GRANT ALL ON FUNCTION public.join_vip_by_invite(p_invite_code text, p_ticket_id uuid) TO authenticated;
-REVOKE ALL ON FUNCTION public.keep_passes_counted() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.keep_repeats(p_records jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.keep_repeats(p_records jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.keep_scan_places() FROM PUBLIC;
-REVOKE ALL ON FUNCTION public.keep_tables_counted() FROM PUBLIC;
-REVOKE ALL ON FUNCTION public.keep_to_gates() FROM PUBLIC;
-REVOKE ALL ON FUNCTION public.keep_to_seats() FROM PUBLIC;
-REVOKE ALL ON FUNCTION public.left_of(p_capacity bigint, p_sold bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.left_of(p_capacity bigint, p_sold bigint) TO service_role;
-REVOKE ALL ON FUNCTION public.lend_what_is_taken(p_event uuid, p_homes text[], p_retired text[], p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.lend_what_is_taken(p_event uuid, p_homes text[], p_retired text[], p_now timestamp with time zone) TO service_role;
-REVOKE ALL ON FUNCTION public.link_ticket_to_vip(p_reservation_id uuid, p_ticket_id uuid, p_linked_by text, p_by_staff boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.link_ticket_to_vip(p_reservation_id uuid, p_ticket_id uuid, p_linked_by text, p_by_staff boolean) TO service_role;
-GRANT ALL ON FUNCTION public.link_ticket_to_vip(p_reservation_id uuid, p_ticket_id uuid, p_linked_by text, p_by_staff boolean) TO authenticated;
+REVOKE ALL ON FUNCTION public.lend_taken_tickets(p_event uuid, p_homes text[], p_retired text[], p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.lend_taken_tickets(p_event uuid, p_homes text[], p_retired text[], p_now timestamp with time zone) TO service_role;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.vip_linked_tickets TO service_role;
 GRANT SELECT(id) ON TABLE public.vip_linked_tickets TO authenticated;
 GRANT SELECT(vip_reservation_id) ON TABLE public.vip_linked_tickets TO authenticated;
@@ -5757,8 +5770,35 @@ GRANT SELECT(is_booker_purchase) ON TABLE public.vip_linked_tickets TO authentic
 GRANT SELECT(linked_by) ON TABLE public.vip_linked_tickets TO authenticated;
 GRANT SELECT(created_at) ON TABLE public.vip_linked_tickets TO authenticated;
 GRANT SELECT(updated_at) ON TABLE public.vip_linked_tickets TO authenticated;
-REVOKE ALL ON FUNCTION public.link_told(p_link public.vip_linked_tickets) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.link_told(p_link public.vip_linked_tickets) TO service_role;
+REVOKE ALL ON FUNCTION public.link_answer(p_link public.vip_linked_tickets) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.link_answer(p_link public.vip_linked_tickets) TO service_role;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.tickets TO service_role;
+GRANT SELECT(id) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(ticket_id) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(order_id) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(event_id) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(event_name) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(ticket_type) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(status) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(is_used) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(qr_code_data) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(qr_signature) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(price_paid) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(price_paid_cents) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(guest_name) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(guest_email) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(guest_phone) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(checked_in_at) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(checked_in_by) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(last_entry_at) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(last_entry_gate) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(created_at) ON TABLE public.tickets TO authenticated;
+GRANT SELECT(updated_at) ON TABLE public.tickets TO authenticated;
+REVOKE ALL ON FUNCTION public.link_refusal(p_event public.events, p_reservation public.vip_reservations, p_ticket public.tickets, p_link public.vip_linked_tickets, p_by_staff boolean, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.link_refusal(p_event public.events, p_reservation public.vip_reservations, p_ticket public.tickets, p_link public.vip_linked_tickets, p_by_staff boolean, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.link_ticket_to_vip(p_reservation_id uuid, p_ticket_id uuid, p_linked_by text, p_by_staff boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.link_ticket_to_vip(p_reservation_id uuid, p_ticket_id uuid, p_linked_by text, p_by_staff boolean) TO service_role;
+GRANT ALL ON FUNCTION public.link_ticket_to_vip(p_reservation_id uuid, p_ticket_id uuid, p_linked_by text, p_by_staff boolean) TO authenticated;
 REVOKE ALL ON FUNCTION public.lock_codes(p_codes text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.lock_codes(p_codes text[]) TO service_role;
 REVOKE ALL ON FUNCTION public.lock_events_of(p_subjects uuid[]) FROM PUBLIC;
@@ -5776,8 +5816,8 @@ GRANT SELECT,INSERT ON TABLE public.scan_quarantine TO service_role;
 GRANT SELECT ON TABLE public.scan_quarantine TO authenticated;
 REVOKE ALL ON FUNCTION public.may_be_unread(p_claim public.claims) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.may_be_unread(p_claim public.claims) TO service_role;
-REVOKE ALL ON FUNCTION public.may_keep_list(p_reservation_id uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.may_keep_list(p_reservation_id uuid) TO service_role;
+REVOKE ALL ON FUNCTION public.may_edit_guest_list(p_reservation_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.may_edit_guest_list(p_reservation_id uuid) TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.gate_status TO service_role;
 GRANT SELECT ON TABLE public.gate_status TO authenticated;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.gate_watermarks TO service_role;
@@ -5812,21 +5852,15 @@ REVOKE ALL ON FUNCTION public.note_clocks(p_stored public.scan_logs[]) FROM PUBL
 GRANT ALL ON FUNCTION public.note_clocks(p_stored public.scan_logs[]) TO service_role;
 REVOKE ALL ON FUNCTION public.note_clones(p_places jsonb, p_venue text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_clones(p_places jsonb, p_venue text) TO service_role;
-GRANT SELECT,INSERT,UPDATE ON TABLE public.vip_reservations TO service_role;
-GRANT SELECT ON TABLE public.vip_reservations TO authenticated;
-REVOKE ALL ON FUNCTION public.note_list_change(p_action text, p_event public.events, p_reservation public.vip_reservations, p_ticket_id uuid, p_actor text, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.note_list_change(p_action text, p_event public.events, p_reservation public.vip_reservations, p_ticket_id uuid, p_actor text, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.note_outcomes(p_stored public.scan_logs[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_outcomes(p_stored public.scan_logs[]) TO service_role;
-REVOKE ALL ON FUNCTION public.note_table_paid(p_intent text, p_amount_cents integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.note_table_paid(p_intent text, p_amount_cents integer) TO service_role;
 REVOKE ALL ON FUNCTION public.note_torn(p_places jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_torn(p_places jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.one_winning_admission() FROM PUBLIC;
-REVOKE ALL ON FUNCTION public.order_mistake(p_order jsonb, p_lines jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.order_mistake(p_order jsonb, p_lines jsonb) TO service_role;
-REVOKE ALL ON FUNCTION public.order_told(p_order_id uuid, p_already boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.order_told(p_order_id uuid, p_already boolean) TO service_role;
+REVOKE ALL ON FUNCTION public.order_answer(p_order_id uuid, p_already boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.order_answer(p_order_id uuid, p_already boolean) TO service_role;
+REVOKE ALL ON FUNCTION public.order_refusal(p_order jsonb, p_lines jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.order_refusal(p_order jsonb, p_lines jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.pair_admissions(p_code text, p_venue text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.pair_admissions(p_code text, p_venue text) TO service_role;
 REVOKE ALL ON FUNCTION public.pair_codes(p_codes text[], p_scans uuid[], p_venue text) FROM PUBLIC;
@@ -5851,12 +5885,18 @@ REVOKE ALL ON FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb
 GRANT ALL ON FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.random_letters(p_count integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.random_letters(p_count integer) TO service_role;
+REVOKE ALL ON FUNCTION public.reason_to_keep_scans(p_from timestamp with time zone, p_to timestamp with time zone, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.reason_to_keep_scans(p_from timestamp with time zone, p_to timestamp with time zone, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.received_since(p_places jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.received_since(p_places jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.record_payment_failure(p_stripe_event_id text, p_stripe_payment_intent_id text, p_customer_email text, p_amount_cents integer, p_error_message text, p_error_code text, p_payment_type text, p_event_id uuid, p_metadata jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.record_payment_failure(p_stripe_event_id text, p_stripe_payment_intent_id text, p_customer_email text, p_amount_cents integer, p_error_message text, p_error_code text, p_payment_type text, p_event_id uuid, p_metadata jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.record_table_payment(p_intent text, p_amount_cents integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.record_table_payment(p_intent text, p_amount_cents integer) TO service_role;
 REVOKE ALL ON FUNCTION public.record_ticket_order(p_order jsonb, p_lines jsonb, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.record_ticket_order(p_order jsonb, p_lines jsonb, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.recount_after_passes() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.recount_after_tickets() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.refresh_passes(p_passes uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.refresh_passes(p_passes uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.refresh_subjects(p_subjects uuid[]) FROM PUBLIC;
@@ -5870,23 +5910,23 @@ GRANT ALL ON FUNCTION public.refund_failed(p_refund_id uuid, p_error text) TO se
 REVOKE ALL ON FUNCTION public.refund_order(p_order_id uuid, p_reason text, p_actor text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.refund_order(p_order_id uuid, p_reason text, p_actor text) TO service_role;
 GRANT ALL ON FUNCTION public.refund_order(p_order_id uuid, p_reason text, p_actor text) TO authenticated;
-REVOKE ALL ON FUNCTION public.refundable_of(p_event_id uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.refundable_of(p_event_id uuid) TO service_role;
-REVOKE ALL ON FUNCTION public.refuse(p_error text, p_message text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.refuse(p_error text, p_message text) TO service_role;
+REVOKE ALL ON FUNCTION public.refundable_payments(p_event_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.refundable_payments(p_event_id uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.refuse_too_long() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.release_expired_reservations(p_older interval, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.release_expired_reservations(p_older interval, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.remove_from_guest_list(p_ticket_id uuid, p_actor text, p_by_staff boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.remove_from_guest_list(p_ticket_id uuid, p_actor text, p_by_staff boolean) TO service_role;
-REVOKE ALL ON FUNCTION public.reservation_told(p_reservation_id uuid, p_already boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.reservation_told(p_reservation_id uuid, p_already boolean) TO service_role;
+REVOKE ALL ON FUNCTION public.reservation_answer(p_reservation_id uuid, p_already boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.reservation_answer(p_reservation_id uuid, p_already boolean) TO service_role;
 REVOKE ALL ON FUNCTION public.retire_gate(p_event uuid, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.retire_gate(p_event uuid, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.revoke_admissions_of(p_event_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.revoke_admissions_of(p_event_id uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.revoke_gate(p_venue text, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.revoke_gate(p_venue text, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.sale_refusal(p_event public.events, p_types text[], p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.sale_refusal(p_event public.events, p_types text[], p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.scan_content(p_scan public.scan_logs) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.scan_content(p_scan public.scan_logs) TO service_role;
 REVOKE ALL ON FUNCTION public.scan_key(p_gate text, p_said uuid) FROM PUBLIC;
@@ -5899,8 +5939,6 @@ REVOKE ALL ON FUNCTION public.seats_of(p_reservation_id uuid, OUT capacity integ
 GRANT ALL ON FUNCTION public.seats_of(p_reservation_id uuid, OUT capacity integer, OUT passes integer, OUT linked integer, OUT remaining integer) TO service_role;
 REVOKE ALL ON FUNCTION public.sell_table_with_ticket(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_order jsonb, p_lines jsonb, p_package jsonb, p_guest_passes integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.sell_table_with_ticket(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_order jsonb, p_lines jsonb, p_package jsonb, p_guest_passes integer) TO service_role;
-REVOKE ALL ON FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.settle_lend(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval) TO service_role;
 REVOKE ALL ON FUNCTION public.settle_portion(p_gate text, p_times json, p_venue text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.settle_portion(p_gate text, p_times json, p_venue text) TO service_role;
 REVOKE ALL ON FUNCTION public.settle_scans(p_stored public.scan_logs[], p_places jsonb, p_venue text) FROM PUBLIC;
@@ -5909,86 +5947,12 @@ REVOKE ALL ON FUNCTION public.settle_vip(p_subjects uuid[], p_fresh uuid[], p_mo
 GRANT ALL ON FUNCTION public.settle_vip(p_subjects uuid[], p_fresh uuid[], p_moved uuid[], p_annulled uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.settling_done(p_gate text, p_epoch text, p_seq bigint, p_whole boolean, p_asked bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.settling_done(p_gate text, p_epoch text, p_seq bigint, p_whole boolean, p_asked bigint) TO service_role;
-REVOKE ALL ON FUNCTION public.sold_of(p_event_id uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.sold_of(p_event_id uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.store_records(p_records public.scan_logs[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.store_records(p_records public.scan_logs[]) TO service_role;
 REVOKE ALL ON FUNCTION public.subjects_of(p_scans public.scan_logs[], OUT subjects uuid[], OUT codes text[], OUT codes_without_ticket text[], OUT first_entries public.scan_logs[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.subjects_of(p_scans public.scan_logs[], OUT subjects uuid[], OUT codes text[], OUT codes_without_ticket text[], OUT first_entries public.scan_logs[]) TO service_role;
 REVOKE ALL ON FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot_id text, p_monotonic_ms bigint, p_now timestamp with time zone, p_kept_ms bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.sweep_claims(p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot_id text, p_monotonic_ms bigint, p_now timestamp with time zone, p_kept_ms bigint) TO service_role;
-REVOKE ALL ON FUNCTION public.take_effect(p_stored public.scan_logs[], p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb, p_venue text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.take_effect(p_stored public.scan_logs[], p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb, p_venue text) TO service_role;
-REVOKE ALL ON FUNCTION public.take_locks(p_names text[], p_shared boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.take_locks(p_names text[], p_shared boolean) TO service_role;
-REVOKE ALL ON FUNCTION public.ticket_entries(p_tickets uuid[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.ticket_entries(p_tickets uuid[]) TO service_role;
-REVOKE ALL ON FUNCTION public.ticket_row(p_code_hash text, p_id uuid, p_event uuid, p_status text, p_type text, p_holder text, p_signature text, p_is_host boolean, p_reservation uuid, p_first_entry jsonb, p_last_entry jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.ticket_row(p_code_hash text, p_id uuid, p_event uuid, p_status text, p_type text, p_holder text, p_signature text, p_is_host boolean, p_reservation uuid, p_first_entry jsonb, p_last_entry jsonb) TO service_role;
-REVOKE ALL ON FUNCTION public.ticket_types_of(p_types jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.ticket_types_of(p_types jsonb) TO service_role;
-REVOKE ALL ON FUNCTION public.times_to_settle(p_gate text, p_epoch text, p_seq bigint, p_whole boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.times_to_settle(p_gate text, p_epoch text, p_seq bigint, p_whole boolean) TO service_role;
-REVOKE ALL ON FUNCTION public.torn_boots(p_places jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.torn_boots(p_places jsonb) TO service_role;
-REVOKE ALL ON FUNCTION public.touch_updated_at() FROM PUBLIC;
-REVOKE ALL ON FUNCTION public.try_lock(p_name text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.try_lock(p_name text) TO service_role;
-REVOKE ALL ON FUNCTION public.unlink_ticket_from_vip(p_ticket_id uuid, p_actor text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.unlink_ticket_from_vip(p_ticket_id uuid, p_actor text) TO service_role;
-GRANT ALL ON FUNCTION public.unlink_ticket_from_vip(p_ticket_id uuid, p_actor text) TO authenticated;
-REVOKE ALL ON FUNCTION public.unsettled(p_places jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.unsettled(p_places jsonb) TO service_role;
-GRANT SELECT,INSERT,UPDATE ON TABLE public.vip_guest_passes TO service_role;
-GRANT SELECT ON TABLE public.vip_guest_passes TO authenticated;
-REVOKE ALL ON FUNCTION public.vip_entry(p_pass public.vip_guest_passes, p_reservation public.vip_reservations, p_seats integer, p_first boolean, p_last timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.vip_entry(p_pass public.vip_guest_passes, p_reservation public.vip_reservations, p_seats integer, p_first boolean, p_last timestamp with time zone) TO service_role;
-REVOKE ALL ON FUNCTION public.vip_pass_scan(p_pass_id uuid, p_scanned_by text, p_at timestamp with time zone, p_scan uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.vip_pass_scan(p_pass_id uuid, p_scanned_by text, p_at timestamp with time zone, p_scan uuid) TO service_role;
-REVOKE ALL ON FUNCTION public.vip_recount(p_reservations uuid[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.vip_recount(p_reservations uuid[]) TO service_role;
-REVOKE ALL ON FUNCTION public.vip_refusal(p_error text, p_message text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.vip_refusal(p_error text, p_message text) TO service_role;
-REVOKE ALL ON FUNCTION public.vip_relabel(p_subjects uuid[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.vip_relabel(p_subjects uuid[]) TO service_role;
-REVOKE ALL ON FUNCTION public.vip_seats(p_package jsonb, p_capacity integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.vip_seats(p_package jsonb, p_capacity integer) TO service_role;
-REVOKE ALL ON FUNCTION public.webhook_begin(p_stripe_event_id text, p_kind text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.webhook_begin(p_stripe_event_id text, p_kind text) TO service_role;
-REVOKE ALL ON FUNCTION public.webhook_done(p_stripe_event_id text, p_outcome text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.webhook_done(p_stripe_event_id text, p_outcome text) TO service_role;
-REVOKE ALL ON FUNCTION public.why_list_is_closed(p_event public.events, p_by_staff boolean, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.why_list_is_closed(p_event public.events, p_by_staff boolean, p_now timestamp with time zone) TO service_role;
-REVOKE ALL ON FUNCTION public.why_not_cancelled(p_event public.events, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.why_not_cancelled(p_event public.events, p_now timestamp with time zone) TO service_role;
-GRANT SELECT,INSERT,UPDATE ON TABLE public.tickets TO service_role;
-GRANT SELECT(id) ON TABLE public.tickets TO authenticated;
-GRANT SELECT(ticket_id) ON TABLE public.tickets TO authenticated;
-GRANT SELECT(order_id) ON TABLE public.tickets TO authenticated;
-GRANT SELECT(event_id) ON TABLE public.tickets TO authenticated;
-GRANT SELECT(event_name) ON TABLE public.tickets TO authenticated;
-GRANT SELECT(ticket_type) ON TABLE public.tickets TO authenticated;
-GRANT SELECT(status) ON TABLE public.tickets TO authenticated;
-GRANT SELECT(is_used) ON TABLE public.tickets TO authenticated;
-GRANT SELECT(qr_code_data) ON TABLE public.tickets TO authenticated;
-GRANT SELECT(qr_signature) ON TABLE public.tickets TO authenticated;
-GRANT SELECT(price_paid) ON TABLE public.tickets TO authenticated;
-GRANT SELECT(price_paid_cents) ON TABLE public.tickets TO authenticated;
-GRANT SELECT(guest_name) ON TABLE public.tickets TO authenticated;
-GRANT SELECT(guest_email) ON TABLE public.tickets TO authenticated;
-GRANT SELECT(guest_phone) ON TABLE public.tickets TO authenticated;
-GRANT SELECT(checked_in_at) ON TABLE public.tickets TO authenticated;
-GRANT SELECT(checked_in_by) ON TABLE public.tickets TO authenticated;
-GRANT SELECT(last_entry_at) ON TABLE public.tickets TO authenticated;
-GRANT SELECT(last_entry_gate) ON TABLE public.tickets TO authenticated;
-GRANT SELECT(created_at) ON TABLE public.tickets TO authenticated;
-GRANT SELECT(updated_at) ON TABLE public.tickets TO authenticated;
-REVOKE ALL ON FUNCTION public.why_not_linked(p_event public.events, p_reservation public.vip_reservations, p_ticket public.tickets, p_link public.vip_linked_tickets, p_by_staff boolean, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.why_not_linked(p_event public.events, p_reservation public.vip_reservations, p_ticket public.tickets, p_link public.vip_linked_tickets, p_by_staff boolean, p_now timestamp with time zone) TO service_role;
-REVOKE ALL ON FUNCTION public.why_not_sold(p_event public.events, p_types text[], p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.why_not_sold(p_event public.events, p_types text[], p_now timestamp with time zone) TO service_role;
-REVOKE ALL ON FUNCTION public.why_scans_stay(p_from timestamp with time zone, p_to timestamp with time zone, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.why_scans_stay(p_from timestamp with time zone, p_to timestamp with time zone, p_now timestamp with time zone) TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.event_vip_tables TO service_role;
 GRANT SELECT(id) ON TABLE public.event_vip_tables TO anon;
 GRANT SELECT(id) ON TABLE public.event_vip_tables TO authenticated;
@@ -6016,8 +5980,52 @@ GRANT SELECT(position_y) ON TABLE public.event_vip_tables TO anon;
 GRANT SELECT(position_y) ON TABLE public.event_vip_tables TO authenticated;
 GRANT SELECT(is_available) ON TABLE public.event_vip_tables TO anon;
 GRANT SELECT(is_available) ON TABLE public.event_vip_tables TO authenticated;
-REVOKE ALL ON FUNCTION public.why_table_not_sold(p_event public.events, p_table public.event_vip_tables, p_package jsonb, p_guests integer, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.why_table_not_sold(p_event public.events, p_table public.event_vip_tables, p_package jsonb, p_guests integer, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.table_sale_refusal(p_event public.events, p_table public.event_vip_tables, p_package jsonb, p_guests integer, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.table_sale_refusal(p_event public.events, p_table public.event_vip_tables, p_package jsonb, p_guests integer, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.take_effect(p_stored public.scan_logs[], p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb, p_venue text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.take_effect(p_stored public.scan_logs[], p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb, p_venue text) TO service_role;
+REVOKE ALL ON FUNCTION public.take_lend_answer(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.take_lend_answer(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval) TO service_role;
+REVOKE ALL ON FUNCTION public.take_locks(p_names text[], p_shared boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.take_locks(p_names text[], p_shared boolean) TO service_role;
+REVOKE ALL ON FUNCTION public.ticket_entries(p_tickets uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.ticket_entries(p_tickets uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.ticket_row(p_code_hash text, p_id uuid, p_event uuid, p_status text, p_type text, p_holder text, p_signature text, p_is_host boolean, p_reservation uuid, p_first_entry jsonb, p_last_entry jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.ticket_row(p_code_hash text, p_id uuid, p_event uuid, p_status text, p_type text, p_holder text, p_signature text, p_is_host boolean, p_reservation uuid, p_first_entry jsonb, p_last_entry jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.ticket_types_of(p_types jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.ticket_types_of(p_types jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.tickets_left(p_capacity bigint, p_sold bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.tickets_left(p_capacity bigint, p_sold bigint) TO service_role;
+REVOKE ALL ON FUNCTION public.tickets_sold(p_event_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.tickets_sold(p_event_id uuid) TO service_role;
+REVOKE ALL ON FUNCTION public.times_to_settle(p_gate text, p_epoch text, p_seq bigint, p_whole boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.times_to_settle(p_gate text, p_epoch text, p_seq bigint, p_whole boolean) TO service_role;
+REVOKE ALL ON FUNCTION public.torn_boots(p_places jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.torn_boots(p_places jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.touch_updated_at() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.try_lock(p_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.try_lock(p_name text) TO service_role;
+REVOKE ALL ON FUNCTION public.unlink_ticket_from_vip(p_ticket_id uuid, p_actor text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.unlink_ticket_from_vip(p_ticket_id uuid, p_actor text) TO service_role;
+GRANT ALL ON FUNCTION public.unlink_ticket_from_vip(p_ticket_id uuid, p_actor text) TO authenticated;
+REVOKE ALL ON FUNCTION public.unsettled(p_places jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.unsettled(p_places jsonb) TO service_role;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.vip_guest_passes TO service_role;
+GRANT SELECT ON TABLE public.vip_guest_passes TO authenticated;
+REVOKE ALL ON FUNCTION public.vip_entry_answer(p_pass public.vip_guest_passes, p_first boolean, p_last timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.vip_entry_answer(p_pass public.vip_guest_passes, p_first boolean, p_last timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.vip_pass_scan(p_pass_id uuid, p_scanned_by text, p_at timestamp with time zone, p_scan uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.vip_pass_scan(p_pass_id uuid, p_scanned_by text, p_at timestamp with time zone, p_scan uuid) TO service_role;
+REVOKE ALL ON FUNCTION public.vip_recount(p_reservations uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.vip_recount(p_reservations uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.vip_relabel(p_subjects uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.vip_relabel(p_subjects uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.vip_seats(p_package jsonb, p_capacity integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.vip_seats(p_package jsonb, p_capacity integer) TO service_role;
+REVOKE ALL ON FUNCTION public.webhook_begin(p_stripe_event_id text, p_kind text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.webhook_begin(p_stripe_event_id text, p_kind text) TO service_role;
+REVOKE ALL ON FUNCTION public.webhook_done(p_stripe_event_id text, p_outcome text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.webhook_done(p_stripe_event_id text, p_outcome text) TO service_role;
 REVOKE ALL ON FUNCTION public.widened(p_places jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.widened(p_places jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) FROM PUBLIC;

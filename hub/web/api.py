@@ -129,9 +129,9 @@ def readyz(state: State) -> str:
     return "ready\n"
 
 
-def _freeze_homes(conn: Connection, gate_id: str) -> None:
+def _assign_home_gates(conn: Connection, gate_id: str) -> None:
     with conn.transaction():
-        call(conn, "freeze_homes", gate=gate_id)
+        call(conn, "assign_home_gates", gate=gate_id)
 
 
 @get("/api/gates/{gate_id:str}/config", sync_to_thread=True)
@@ -143,7 +143,7 @@ def gate_config(gate_id: FromPath[str], request: Request[Any, Any, State]) -> Ga
     """
     with _pool(request.app.state).connection() as conn:
         gate = _authenticate(conn, gate_id, request)
-        retry_conflicts(lambda: _freeze_homes(conn, gate_id))
+        retry_conflicts(lambda: _assign_home_gates(conn, gate_id))
         events = conn.execute(query("gate_config_events"), {"gate_id": gate_id}).fetchall()
         # after the nights, so that `lent` is never older than the home gates it comes with
         lent = conn.execute(query("gate_lent"), {"gate_id": gate_id}).fetchall()

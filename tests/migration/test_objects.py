@@ -49,6 +49,36 @@ def test_no_function_view_trigger_or_right_stands_in_the_migrations() -> None:
     assert {name: words for name, words in found.items() if words} == {FILES[0].name: ["grant"]}
 
 
+LONGEST_FUNCTION = 50
+LONGER = {"unsettled", "pair_admissions"}
+"""Functions of ingest that are still to be divided."""
+
+
+def lengths(sql: str) -> Iterator[tuple[str, int]]:
+    """The functions of a file, each with its lines: from `create` to the semicolon outside of the body."""
+    lines = sql.splitlines()
+    for start, line in enumerate(lines):
+        if (match := MADE.match(line)) and match.group(1) == "function":
+            quotes = 0
+            for number, text in enumerate(lines[start:], 1):
+                quotes += text.count("$$")
+                if quotes % 2 == 0 and text.endswith(";"):
+                    yield match.group(2), number
+                    break
+
+
+def test_functions_are_short() -> None:
+    found = {name: count for sql in object_files().values() for name, count in lengths(sql.decode())}
+    assert len(found) > 150
+    assert {name for name, count in found.items() if count > LONGEST_FUNCTION} == LONGER, found
+
+
+def test_the_length_of_a_function_ends_with_its_body() -> None:
+    sql = "create or replace function f() returns void\nlanguage sql as $$\n  select 1;\n$$;\n\nselect 2;"
+    short = "create function g(p integer) returns text\nreturn 'x';\n"
+    assert [*lengths(sql), *lengths(short)] == [("f", 4), ("g", 2)]
+
+
 def test_the_pattern_finds_what_is_made_twice() -> None:
     twice = "create or replace function f() returns void\n...\ncreate function f(p integer) returns void"
     assert made(twice) == [("function", "f", ""), ("function", "f", "")]

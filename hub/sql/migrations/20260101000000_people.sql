@@ -1,5 +1,5 @@
--- Who asks: the roles and the `auth` schema of a Supabase project, made only where they are missing, and who works at
--- the club (data model 3.1). The schema's functions: objects/12_people.sql.
+-- The roles and the `auth` schema of a Supabase project, created only if they are missing, and the club's staff (data
+-- model 3.1). The schema's functions: objects/12_people.sql.
 
 do $$
 declare
@@ -11,7 +11,7 @@ begin
                 execute format('create role %I nologin', v_role);
             end if;
         exception when duplicate_object or unique_violation then
-            -- roles belong to the whole server: another database was being migrated at the same moment
+            -- roles belong to the whole server, and another database was migrated at the same moment
             null;
         end;
     end loop;
@@ -32,7 +32,7 @@ begin
 end
 $$;
 
--- No foreign keys to auth.users: a person who leaves stays in what was decided by them.
+-- No foreign keys to auth.users: when people leave, the record of what they decided stays.
 create table if not exists owner_assignments (
     id uuid primary key default gen_random_uuid(),
     user_id uuid not null constraint owner_assignments_user_key unique,

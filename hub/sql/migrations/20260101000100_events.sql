@@ -1,12 +1,12 @@
 -- Nights, and the feed of who may enter (data model 3.1).
 --
--- Times that a gate reads lie between 1970 and 2199: gates read ISO 8601 with years of four digits, and no infinity.
+-- Times that a gate reads lie between 1970 and 2199, because gates read ISO 8601 with four-digit years and no infinity.
 
--- isolation_policy: what a gate does that cannot ask. home_gates: among whom the tickets are divided, empty until that
--- is final. retired_gates: those of them that are out for the night. cancellation: what a cancelled night's
--- cancellation came to, as whoever did it was told. feed_generation: versions of a night are only compared within one
--- (docs/adr/0018); here and not in `admission_changes`, because what is kept there is of the database as it is,
--- whatever was put back.
+-- isolation_policy: what a gate does that cannot ask. home_gates: the gates among which the tickets are divided; empty
+-- until they are. retired_gates: those of them that are out for the night. cancellation: the numbers of its
+-- cancellation, as they were answered. feed_generation: a night's versions can only be compared within one generation
+-- (docs/adr/0018). It stands here and not in `admission_changes`: whatever was restored, the changes kept there belong
+-- to the database as it is now.
 create table if not exists events (
     id uuid primary key default gen_random_uuid(),
     name text not null constraint events_name_key unique,
@@ -52,7 +52,7 @@ create table if not exists admission_changes (
     primary key (event_id, version)
 );
 
--- The hub's own digest of a night at a version, remembered: computing it reads the whole night.
+-- The hub's own digest of a night at a version, kept because computing it reads the whole night.
 create table if not exists feed_digests (
     event_id uuid not null constraint feed_digests_event_fkey references events (id) on delete cascade,
     generation bigint not null,
@@ -62,7 +62,7 @@ create table if not exists feed_digests (
     primary key (event_id, generation, version)
 );
 
--- What may become of a night, an order, a ticket, a reservation and a guest pass (domain 2.1); its rows are in
+-- The allowed steps of nights, orders, tickets, reservations and guest passes (domain 2.1). Its rows are in
 -- objects/20_states.sql.
 create table if not exists state_transitions (
     machine text not null,

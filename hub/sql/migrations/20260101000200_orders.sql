@@ -1,4 +1,4 @@
--- Orders, the money that moved for them, and what of Stripe's and of the mail's has been seen (data model 3.1).
+-- Orders, their payments, Stripe's messages and the queue of mail (data model 3.1).
 
 create table if not exists orders (
     id uuid primary key default gen_random_uuid(),
@@ -39,7 +39,7 @@ create table if not exists payments (
 
 create index if not exists payments_order on payments (order_id);
 
--- Every message of Stripe is worked once, however often it comes; kept 30 days (data model 3.1).
+-- Each of Stripe's messages is handled once, however often it comes. Kept for 30 days (data model 3.1).
 create table if not exists webhook_events (
     id uuid primary key default gen_random_uuid(),
     stripe_event_id text not null constraint webhook_events_stripe_event_id_key unique,

@@ -1,9 +1,8 @@
 -- The right to enter a night (data model 3.1).
 
--- checked_in_scan, last_entry_scan: which scan an entry is; null where staff or the contract's call made it, without a
--- scan.
--- A check-in changes no indexed column: with room on its page it touches none of seven indexes. Those who bought
--- together come together, so there is room for every ticket of a page to be checked in at once.
+-- checked_in_scan, last_entry_scan: the scan of an entry; null if staff or a call of the contract made it without one.
+-- A check-in changes no indexed column, so while its page has room it touches none of seven indexes. Guests who bought
+-- together come together, so each page has room for all of its tickets to be checked in at once.
 create table if not exists tickets (
     id uuid primary key default gen_random_uuid(),
     ticket_id text not null constraint tickets_ticket_id_key unique,
@@ -42,7 +41,7 @@ create table if not exists tickets (
 ) with (fillfactor = 45);
 
 create index if not exists tickets_event on tickets (event_id);
--- Not unique: in a unique index it would be a key of the ticket, and `tickets_code_any_case` says as much.
+-- Not unique: a unique index would make it a key of the ticket, and `tickets_code_any_case` already has that rule.
 create index if not exists tickets_code_hash on tickets (code_hash);
 create unique index if not exists tickets_code_any_case on tickets (upper(qr_code_data));
 create index if not exists tickets_order on tickets (order_id);

@@ -1,4 +1,4 @@
--- VIP tables, their reservations and everybody who belongs to one (data model 3.1).
+-- VIP tables, their reservations and their guests (data model 3.1).
 
 create table if not exists event_vip_tables (
     id uuid primary key default gen_random_uuid(),

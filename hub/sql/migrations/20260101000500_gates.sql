@@ -1,6 +1,7 @@
--- The devices at the doors, what each says of itself, and what staff orders them to do (data model 3.1; protocol 4.2).
+-- The devices at the doors, their statuses, and staff's orders to them (data model 3.1; protocol 4.2).
 
--- No gate bears a name of the hub's own: a name is a certificate's, and so a user's and a client's at the broker.
+-- No gate may have one of the hub's names, because a gate's name is also that of its certificate, and so its user and
+-- client at the broker.
 create table if not exists gates (
     id uuid primary key default gen_random_uuid(),
     gate_id text not null constraint gates_gate_id_key unique
@@ -26,11 +27,11 @@ create table if not exists gate_events (
     primary key (gate_id, event_id)
 );
 
--- The newest status of each gate. online: by its own word or its last will; the rest is from when it was last
--- online. heard_at: when the gate itself was heard, by the hub's clock; null as long as only a retained status
--- is known, whose age nobody knows. said_at: by the gate's clock, which is the hub's where clock = 'synced'.
--- complete_at: when everything the gate had recorded was last known to be here, by the hub's clock. flooding: which
--- gates it sees send more than their budget.
+-- The newest status of each gate. online: from its statuses and its last will; the rest is from when it was last
+-- online. heard_at: when the gate itself was last heard, by the hub's clock; null while only a retained status is
+-- known, whose age is unknown. said_at: by the gate's clock, which is the hub's if clock = 'synced'. complete_at: when
+-- everything the gate had recorded was last known to be here, by the hub's clock. flooding: the gates that it sees
+-- exceed their budgets.
 create table if not exists gate_status (
     gate_id text primary key constraint gate_status_gate_fkey references gates (gate_id),
     online boolean not null,
@@ -62,8 +63,8 @@ create table if not exists gate_status (
     updated_at timestamptz not null default now()
 );
 
--- Staff's orders to gates. `id` is also the scan_id of the record the order leaves in the gate's journal.
--- outcome and why: what the gate replied; null while it has not.
+-- Staff's orders to gates. `id` is also the scan_id of the order's record in the gate's journal. outcome and why: the
+-- gate's reply; null until it comes.
 create table if not exists commands (
     id uuid primary key,
     venue text not null,
@@ -87,8 +88,8 @@ create table if not exists commands (
 
 create index if not exists commands_gate on commands (gate_id, issued_at);
 
--- What staff and the other gates have to be told, one row for each record. sent_at: handed to the broker. An alert's id
--- may be one that can be foretold (`note_clones`), so only another of the same gate and reason takes its place.
+-- Alerts for staff and the other gates, one row for each record. sent_at: when it was handed to the broker. The id of
+-- an alert can be predictable (`note_clones`), so it conflicts only with those of the same gate and reason.
 create table if not exists alerts (
     number bigint generated always as identity primary key,
     scan_id uuid not null,
@@ -104,7 +105,7 @@ create table if not exists alerts (
 create index if not exists alerts_waiting on alerts (venue, number) where sent_at is null;
 create index if not exists alerts_sent on alerts (venue, gate_id, reason, sent_at) where sent_at is not null;
 
--- Who did what, to whom or what, and why. Only ever added to.
+-- Who did what, to whom or what, and why. Append-only.
 create table if not exists audit_log (
     id uuid primary key default gen_random_uuid(),
     actor text not null,
@@ -117,16 +118,15 @@ create table if not exists audit_log (
 
 create index if not exists audit_log_time on audit_log (created_at);
 
--- The hub's locks are rows that nobody but the hub may touch (objects/11_locks.sql). A row never changes; it is there
--- to be locked.
+-- The hub's locks (objects/11_locks.sql): rows that only the hub may touch. They never change; they exist to be locked.
 create table if not exists hub_locks (
     name text primary key
 );
 
 insert into hub_locks (name) values ('housekeeping'), ('scan partitions') on conflict do nothing;
 
--- The consumer of a venue that is the active one, by its session: it is as long as that is connected. Not a lock,
--- which would take a transaction that is open for the whole night and keeps every table from being cleaned.
+-- The active consumer of a venue, identified by its session; it is active while the session is connected. A lock would
+-- need a transaction that is open all night and keeps vacuum from cleaning every table.
 create table if not exists active_hubs (
     venue text primary key,
     pid integer,

@@ -1,14 +1,13 @@
--- Every scan the gates report, in the part of scan_logs of the month it was received in: old ones go as a whole table,
--- and what is asked all night stays small (data model 3.1; docs/adr/0021).
+-- Every scan that gates report, partitioned by the month in which it was received: old months are dropped as a whole,
+-- and what is queried all night stays small (data model 3.1; docs/adr/0021).
 
--- Field by field the scan record of protocol 4.3. No foreign keys: a scan is kept whatever it names.
--- scan_id: one scan's, and the hub's own name of it: what its gate calls it, and another only where that is taken by
--- another gate. said_id: what its gate calls it, where that is not the scan_id (docs/adr/0023).
--- actuated: the turnstile opened; null while nothing is known. annulled_at: nobody walked through, so the scan is no
--- entry. Later records of the same gate say both; the scan's own fields stay as they were sent.
--- corrected_at: when it was by the hub's clock, as far as known; give or take corrected_uncertainty_ms, null where
--- nobody knows. one_time_code_hash: what this admitted for the first time on a ticket that is good once; null of
--- everything else.
+-- The scan record of protocol 4.3, field by field. No foreign keys: a scan is kept whatever it names.
+-- scan_id: the hub's own id of the scan. It is the gate's id for it, unless another gate used that id before. said_id:
+-- the gate's id, if it differs (docs/adr/0023).
+-- actuated: whether the turnstile opened; null while that is unknown. annulled_at: nobody walked through, so the scan
+-- is no entry. Both come from later records of the same gate; the scan's own fields stay as they were sent.
+-- corrected_at: its time by the hub's clock as far as known, give or take corrected_uncertainty_ms (null if unknown).
+-- one_time_code_hash: the code, if this was the first entry of a one-time ticket; otherwise null.
 create table if not exists scan_logs (
     scan_id uuid not null,
     said_id uuid,
@@ -57,12 +56,12 @@ create index if not exists scan_logs_subject on scan_logs (subject_id, occurred_
 create index if not exists scan_logs_unsynced on scan_logs (code_hash)
 where subject_id is null and verdict = 'admit' and record = 'scan';
 
--- Nothing is ever lost for want of a month's part.
+-- No scan is lost because the partition of its month is missing.
 create table if not exists scan_logs_default partition of scan_logs default;
 
--- Where every scan ever taken in stands, for a unique key of a partitioned table must hold its month; and by what
--- it is looked for whatever its month. Scans are found by their places here alone: scan_logs has no such index. Kept when the scan itself is archived: a place that was used stays used, and
--- a gate that was away for a year and sends it again makes no second admission.
+-- The place of every scan ever stored: unique across months, which a key of the partitioned table cannot be. Scans are
+-- found by their places alone, whatever their month: scan_logs has no such index. Rows stay when their scans are
+-- archived, so a gate that was away for a year and sends a scan again makes no second admission.
 create table if not exists scan_places (
     gate_id text not null,
     epoch text not null,
@@ -81,8 +80,8 @@ create index if not exists scan_places_refers_to on scan_places (refers_to) wher
 create index if not exists scan_places_one_time on scan_places (one_time_code_hash)
 where one_time_code_hash is not null;
 
--- A damaged journal's scans come again in its gate's next numbering. Kept once, in scan_logs under the
--- place that came first; here stand the others, so that no numbering has a hole.
+-- Scans of a damaged journal come again in its gate's next numbering. They are stored once, in scan_logs, under the
+-- place that came first. The other places are here, so that no numbering has a gap.
 create table if not exists scan_repeats (
     gate_id text not null,
     epoch text not null,
@@ -93,8 +92,8 @@ create table if not exists scan_repeats (
     primary key (gate_id, epoch, seq)
 );
 
--- Kept, never dropped. The same bytes sent again are one row. `raw` is their first 64 KiB, `raw_hash`
--- and `raw_length` those of all of them.
+-- What could not be read, never dropped. Repeated bytes are one row. `raw` has the first 64 KiB; `raw_hash` and
+-- `raw_length` are of all the bytes.
 create table if not exists scan_quarantine (
     id uuid primary key default gen_random_uuid(),
     topic text not null,
@@ -108,11 +107,11 @@ create table if not exists scan_quarantine (
     received_at timestamptz not null default now()
 );
 
--- A hash, because a topic may be longer than what an index takes.
+-- A hash, because a topic may be too long for an index.
 create unique index if not exists scan_quarantine_once on scan_quarantine (md5(topic), raw_hash);
 create index if not exists scan_quarantine_place on scan_quarantine (gate_id, epoch, seq) where seq is not null;
 
--- Everything of this gate and epoch up to and including seq is in scan_logs, scan_repeats or scan_quarantine.
+-- Every record of this gate and epoch up to and including seq is in scan_logs, scan_repeats or scan_quarantine.
 create table if not exists gate_watermarks (
     gate_id text not null,
     epoch text not null,
@@ -121,8 +120,8 @@ create table if not exists gate_watermarks (
     primary key (gate_id, epoch)
 );
 
--- The hub's time when a gate's monotonic clock stood at 0 in this boot, as its best record or status with a
--- measured clock says; monotonic_ms: when that was.
+-- The hub's time at which a gate's monotonic clock stood at 0 in this boot, by its best record or status with a
+-- measured clock. monotonic_ms: the time of that measurement.
 create table if not exists boot_clocks (
     gate_id text not null,
     boot_id text not null,
@@ -133,9 +132,9 @@ create table if not exists boot_clocks (
     primary key (gate_id, boot_id)
 );
 
--- Where in a numbering a boot's records stand. One that begins before another has ended is two machines.
--- has_untrusted: some of them must be placed by the boot's clock. is_torn: its clocks contradict each other, so
--- that each record may change what becomes of all of them (`note_torn`).
+-- The span of a boot's records in a numbering. If a boot begins before another has ended, there are two machines.
+-- has_untrusted: some of them are dated by the boot's clock. is_torn: its clocks contradict each other, so each record
+-- may change the times of all of them (`note_torn`).
 create table if not exists boots (
     gate_id text not null,
     epoch text not null,
@@ -149,8 +148,8 @@ create table if not exists boots (
 
 create index if not exists boots_of_gate on boots (gate_id, boot_id) where has_untrusted;
 
--- Numberings of which more is to be settled than a batch may look at: from `seq` on, and from the beginning of its
--- boot if `whole`. asked: how often so far; whoever settles them is done when nobody asked meanwhile.
+-- Numberings that need more times settled than a batch may read: from `seq` on, or from the beginning of its boot if
+-- `whole`. asked: how often this was requested; the settling is done if no request came meanwhile.
 create table if not exists settlings (
     gate_id text not null,
     epoch text not null,
@@ -161,9 +160,9 @@ create table if not exists settlings (
     primary key (gate_id, epoch)
 );
 
--- Double admissions: one row for each admission beyond the one that counts. withdrawn_at: it is none any
--- more, for an admission was annulled. Each is told once (`alerts`, under this id), and never again when
--- winner and loser change places.
+-- Double admissions: one row for each admission besides the one that counts. withdrawn_at: an admission was annulled,
+-- so it no longer is one. Each makes one alert (`alerts`, under this id), and no other when winner and loser change
+-- places.
 create table if not exists scan_conflicts (
     id uuid primary key default gen_random_uuid(),
     code_hash text not null,
@@ -183,7 +182,7 @@ create unique index if not exists scan_conflicts_loser on scan_conflicts (loser_
 create index if not exists scan_conflicts_code on scan_conflicts (code_hash);
 create index if not exists scan_conflicts_ticket on scan_conflicts (ticket_id) where ticket_id is not null;
 
--- What is kept of scans that are archived. day: UTC, by the corrected time. annulled: how many of them were no entry.
+-- The counts of archived scans. day: UTC, by the corrected time. annulled: how many of them were no entry.
 create table if not exists scan_counts (
     event_id uuid,
     gate_id text not null,

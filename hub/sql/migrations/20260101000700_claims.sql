@@ -1,9 +1,9 @@
--- First scan wins: gates ask before the first entry of a one-time ticket, and the hub grants it once. Where the
--- night is divided among gates, a ticket's home lends it first (domain 2.3; docs/adr/0015).
+-- First scan wins: a gate asks before the first entry of a one-time ticket, and the hub grants it once. If the night is
+-- divided among gates, the ticket's home gate has to lend it first (domain 2.3; docs/adr/0015).
 
--- Every claim, under its gate and the scan_id its admission will have. answer: null while the ticket's home is being
--- asked (home), and of a return that came before its claim. A grant is live until released_at; its record in scan_logs
--- spends it. seen_boot and seen_ms: the first the gate said of itself after that, by its own clock.
+-- Every claim, under its gate and the scan_id that its admission will have. answer: null while the ticket's home gate
+-- is being asked (home), and for a return that came before its claim. A grant is live until released_at; its record in
+-- scan_logs spends it. seen_boot and seen_ms: the gate's first status after the grant, by its own clock.
 create table if not exists claims (
     scan_id uuid not null,
     gate_id text not null,
@@ -25,7 +25,7 @@ create table if not exists claims (
     constraint claims_pkey primary key (gate_id, scan_id)
 );
 
--- The rule itself: of one code there is never more than one live grant.
+-- The rule itself: a code never has more than one live grant.
 create unique index if not exists claims_one_grant on claims (code_hash)
 where answer = 'granted' and released_at is null;
 create index if not exists claims_open on claims (gate_id)
@@ -33,8 +33,8 @@ where answer = 'granted' and released_at is null and spent_at is null;
 create index if not exists claims_asked on claims (asked_at);
 create index if not exists claims_event on claims (event_id);
 
--- Tickets a home gate was asked to lend, written before it is asked. lent: it said that it will not admit the
--- ticket alone any more, which holds for the night; null while it has not answered.
+-- Tickets that a home gate was asked to lend, written before it is asked. lent: it answered that it will no longer
+-- admit the ticket alone, which holds for the night; null until it answers.
 create table if not exists lends (
     code_hash text not null,
     gate_id text not null,

@@ -1,7 +1,7 @@
--- Money that goes back (domain 2.2, Cancellation).
+-- Refunds (domain 2.2, Cancellation).
 
--- Money to be given back: a payment at most once, whoever asks and however often. sent: a worker has taken it;
--- the id is its idempotency key at the payment service, so that asking there twice is once as well.
+-- Payments to refund, each at most once, however often it is requested. sent: a worker has taken it. The id is the
+-- idempotency key at the payment service, so a repeated request there has no effect either.
 create table if not exists refunds (
     id uuid primary key default gen_random_uuid(),
     event_id uuid constraint refunds_event_fkey references events (id),

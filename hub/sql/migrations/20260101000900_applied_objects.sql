@@ -1,5 +1,5 @@
--- What objects/ last made, so that the next time it can be dropped first (`hub.db.objects`). position: the order in
--- which it may be dropped. digest: of the files it was made from.
+-- What objects/ created last, so that the next run can drop it first (`hub.db.objects`). position: the order in which
+-- to drop it. digest: of the files.
 create table if not exists applied_objects (
     position integer primary key,
     type text not null,

@@ -1,7 +1,8 @@
--- One payment, one purchase; and every failed payment where the owner sees it (domain 2.2, data model 3.1).
--- Who may see and settle a failure: objects/99_rights.sql.
+-- A payment makes one purchase, and the owner sees every failed payment (domain 2.2, data model 3.1). Who may see and
+-- resolve a failure: objects/99_rights.sql.
 
--- A payment buys several tickets, each a line of its own. Nulls never conflict: sold at the door, given away.
+-- A payment buys several tickets, each with a line number. Nulls never conflict: tickets sold at the door, or given
+-- away.
 do $$
 begin
     if not exists (
@@ -14,7 +15,7 @@ begin
 end
 $$;
 
--- A paid ticket without a line number would be a null that never conflicts, as often as anybody likes.
+-- Without a line number a paid ticket would never conflict, so any number of them could be made.
 with numbered as (
     select t.id, coalesce(known.last, 0) + row_number() over (
         partition by t.stripe_payment_intent_id order by t.created_at, t.id
@@ -70,8 +71,8 @@ create index if not exists payment_failures_age on payment_failures (created_at)
 
 create index if not exists payment_failures_event on payment_failures (event_id);
 
--- Does it hold? Each duplicate is really tried, and it is this very constraint that has to refuse it. The error
--- that ends the block also undoes it.
+-- Verify the constraints: try each duplicate, and check which constraint refuses it. The error that ends the block also
+-- undoes it.
 do $$
 declare
     c_one constant text := 'verify ' || gen_random_uuid();

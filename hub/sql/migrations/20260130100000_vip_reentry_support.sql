@@ -1,7 +1,7 @@
--- Guests of a table come and go as they like: each entry is logged (domain 2.5, data model 3.1). What a scan of one does,
--- and the functions of the contract: objects/40_vip_entry.sql.
+-- Guests of a table may come and go; each entry is logged (domain 2.5, data model 3.1). The functions of the contract:
+-- objects/40_vip_entry.sql.
 
--- scan_id: which scan the entry is; null where the contract's call made it, without a scan.
+-- scan_id: the entry's scan; null if a call of the contract made it without one.
 create table if not exists vip_scan_logs (
     id uuid primary key default gen_random_uuid(),
     pass_id uuid constraint vip_scan_logs_pass_fkey references vip_guest_passes (id),

@@ -1,6 +1,6 @@
 -- What every other file may use: hashes of codes, refusals as JSON, `updated_at`.
 
--- A refusal as the hub's callers get it: an error's name, and what happened in words.
+-- A refusal: the code of the error, and a message for a person.
 create or replace function refuse(p_error text, p_message text) returns jsonb
 language sql immutable parallel safe
 return jsonb_build_object('success', false, 'error', p_error, 'message', p_message);
@@ -9,12 +9,12 @@ create or replace function hash_of_text(p_text text) returns text
 language sql immutable parallel safe
 return encode(sha256(convert_to(p_text, 'UTF8')), 'hex');
 
--- What gates call a code by: codes are compared without regard to case, so upper case is hashed.
+-- The hash by which gates know a code. Codes are compared without regard to case, so the upper-case code is hashed.
 create or replace function hash_of_code(p_code text) returns text
 language sql immutable parallel safe
 return encode(sha256(convert_to(upper(p_code), 'UTF8')), 'hex');
 
--- It runs with the rights and the search path of whoever updates.
+-- It runs with the rights and the search path of the session that updates.
 create or replace function touch_updated_at() returns trigger
 language plpgsql as $$
 begin
@@ -26,7 +26,7 @@ $$;
 create or replace trigger events_touch before update on events
 for each row when (old.admission_version = new.admission_version) execute function touch_updated_at();
 
--- What sets it itself need not be helped: a check-in is made hundreds of times a second.
+-- Not if the statement sets it itself: check-ins come by the hundred per second.
 create or replace trigger tickets_touch before update on tickets
 for each row when (old.updated_at = new.updated_at) execute function touch_updated_at();
 
@@ -75,8 +75,8 @@ for each row execute function touch_updated_at();
 create or replace trigger refunds_touch before update on refunds
 for each row execute function touch_updated_at();
 
--- At most 32 letters of Crockford's alphabet (no I, L, O, U), 5 bits each, from the source of random uuids, which
--- is the operating system's; their few fixed bits are hashed away.
+-- At most 32 letters of Crockford's alphabet (no I, L, O, U), 5 bits each. The randomness is that of uuids, which comes
+-- from the operating system; hashing removes their few fixed bits.
 create or replace function random_letters(p_count integer) returns text
 language sql volatile set search_path = public, pg_temp as $$
     with source as materialized (
@@ -103,8 +103,8 @@ begin
 end
 $$;
 
--- A gate knows a code by its hash alone, which follows from the code whoever writes. By a trigger, because a generated
--- column would be worked out again at every check-in.
+-- A gate knows a code only by its hash, so the hash has to match the code, whoever writes the row. This is a trigger
+-- because a generated column would be computed again at every check-in.
 create or replace function hash_ticket_code() returns trigger
 language plpgsql set search_path = public, pg_temp as $$
 begin

@@ -1,7 +1,7 @@
--- The hub's locks are rows that nobody but the hub may touch (docs/security.md). An advisory lock is anybody's who can
--- connect: whoever took one of its numbers held up every gate's scans, without a word.
+-- The hub's locks are rows that only the hub may touch (docs/security.md). Any session can take an advisory lock, and
+-- one that took the right number would silently hold up the scans of every gate.
 
--- Until the end of the transaction, in one order. p_shared: others may share them, and nobody have them alone.
+-- Take locks until the end of the transaction, always in the same order. p_shared: several sessions may share them.
 create or replace function take_locks(p_names text[], p_shared boolean default false) returns void
 language plpgsql set search_path = public, pg_temp as $$
 declare
@@ -15,7 +15,7 @@ begin
         end if;
         get diagnostics v_had = row_count;
         exit when v_had = cardinality(p_names);
-        -- the first time only (or a name is there twice); whoever else was faster has it first
+        -- only the first time, or if a name is given twice; another session may have inserted it meanwhile
         insert into hub_locks (name)
         select distinct n.name from unnest(p_names) as n (name)
         where not exists (select from hub_locks k where k.name = n.name)
@@ -24,7 +24,7 @@ begin
 end
 $$;
 
--- Whether nobody else has it; then it is taken until the end of the transaction.
+-- Take a lock until the end of the transaction, unless another session has it; returns whether it was taken.
 create or replace function try_lock(p_name text) returns boolean
 language plpgsql set search_path = public, pg_temp as $$
 begin
@@ -35,19 +35,19 @@ begin
 end
 $$;
 
--- A code that no ticket has shares its row with others: how many there are is up to who presents them.
+-- Unknown codes share 1024 rows, because anybody can present as many codes as they like.
 create or replace function code_lock(p_code text) returns text
 language sql immutable parallel safe
 return 'code ' || (hashtextextended(p_code, 0) & 1023)::text;
 
--- One writer of a night's homes and retired gates against any number of claims. Taken last of all locks, so that
--- whoever holds it waits for nobody.
-create or replace function homes_lock(p_event uuid) returns text
+-- Keeps a night's home gates from changing while a claim reads them: claims share it. It is the last lock of all, so
+-- its holder never waits.
+create or replace function home_gates_lock(p_event uuid) returns text
 language sql immutable parallel safe
 return 'homes ' || p_event::text;
 
--- A gate's clocks and times are changed by one writer at a time: who learns a clock must see every record it places,
--- and who stores a record every clock. Before any event; in the order of the keys.
+-- One writer at a time for a gate's clocks and times: a session that learns a clock has to see every record it dates,
+-- and one that stores a record has to see every clock. Taken before any event, in the order of the keys.
 create or replace function lock_gates(p_gates text[]) returns void
 language plpgsql set search_path = public, pg_temp as $$
 begin
@@ -62,7 +62,7 @@ begin
 end
 $$;
 
--- One order for everybody who changes admissions: the event first.
+-- Everything that changes admissions locks the event first: one order, no deadlocks.
 create or replace function lock_events_of(p_subjects uuid[]) returns void
 language plpgsql set search_path = public, pg_temp as $$
 begin
@@ -75,9 +75,9 @@ begin
 end
 $$;
 
--- Whether this session is the venue's active consumer, which it becomes if no other is. As long as the one that was
--- is connected it stays the active one, whatever it does; nobody can be taken for it, for its login and the
--- beginning of its session are compared (the latter is hidden from other logins).
+-- Become the venue's active consumer unless another session is; returns whether this one is. The active session stays
+-- active while it is connected. It is known by its pid, its login and the start of its session, which other logins
+-- cannot see.
 create or replace function become_active(p_venue text) returns boolean
 language plpgsql set search_path = public, pg_temp as $$
 declare

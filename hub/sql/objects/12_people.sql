@@ -1,4 +1,4 @@
--- Who asks. `auth` is a Supabase project's, and its functions are made only where they are missing.
+-- Who is calling. `auth` belongs to Supabase; its functions are created only if they are missing.
 
 do $$
 begin
@@ -17,7 +17,7 @@ begin
 end
 $$;
 
--- Definers: policies ask them, and a policy must not need the right to read who works here.
+-- Definers, because policies call them, and their callers may not read the list of staff.
 create or replace function is_owner() returns boolean
 language sql stable security definer set search_path = public, pg_temp
 as $$
@@ -29,8 +29,8 @@ create or replace function is_staff() returns boolean
 language sql stable security definer set search_path = public, pg_temp
 as $$ select is_owner() or exists (select from staff where user_id = auth.uid()) $$;
 
--- The address a customer has proved to be theirs; what a token merely says does not open anybody's order. Null if
--- it is empty, as many a ticket's is; in "C", where no foreign letter becomes one of ours when it is made small.
+-- The customer's confirmed address. The address in a token is not enough to see an order. Null if it is empty, as the
+-- address of many tickets is. In "C", because other collations turn some foreign letters into ASCII.
 create or replace function my_email() returns text
 language sql stable security definer set search_path = public, pg_temp
 as $$
@@ -38,8 +38,8 @@ as $$
     where id = auth.uid() and email_confirmed_at is not null
 $$;
 
--- The hub itself, or whoever else holds the service's rights: the role that was set counts, for a web server
--- in front may become any of them. Asks of the caller, also within a definer's function.
+-- Whether the caller is the hub, or has the service's rights. The role that was set counts, because a web server in
+-- front sets it for each request. Within a definer's function it still means the caller.
 create or replace function is_service() returns boolean
 language sql stable set search_path = public, pg_temp
 as $$
@@ -47,17 +47,17 @@ as $$
         else current_setting('role') end::name, 'service_role', 'usage')
 $$;
 
--- Who is to be named as having done something: the person of the token, else the database's user.
+-- The name to record for an action: the person of the token, otherwise the login.
 create or replace function acting_as() returns text
 language sql stable set search_path = public, pg_temp
 as $$ select coalesce(auth.uid()::text, session_user::text) $$;
 
--- Who is named for what an owner's call or the hub's did: a person by their token, never by what they say.
+-- The actor to record. The hub may name anybody; a person is named by their token, whatever they pass.
 create or replace function named_actor(p_actor text) returns text
 language sql stable set search_path = public, pg_temp
 as $$ select case when is_service() then coalesce(nullif(btrim(p_actor), ''), acting_as()) else acting_as() end $$;
 
--- Owners take somebody off the list of those who work here.
+-- Remove somebody from the list of staff. For owners.
 create or replace function dismiss_staff(p_user_id uuid) returns jsonb
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin

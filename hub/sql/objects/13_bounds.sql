@@ -1,9 +1,9 @@
--- Every text a person can type has a bound where it enters, and what a gate is told of it is bounded again, whatever
--- stands in the rows (protocol 4.5; docs/security.md, Bounds of texts).
+-- Every text that a person can type is bounded where it is written, and again where it is sent to a gate, whatever the
+-- rows hold (protocol 4.5; docs/security.md, Bounds of texts).
 
--- Raised by triggers whose `when` found something too long. Arguments, in threes: a column, how much it may hold, of
--- what. Only what is changed is judged, and so it is no check constraint: one of those judges the whole row at every
--- update, and a ticket whose name was too long before could not even be cancelled.
+-- Called by triggers whose `when` found something too long. Arguments, in threes: column, limit, unit. Only changed
+-- columns are checked. A check constraint would check the whole row at every update, so that a ticket whose name was
+-- already too long could not even be cancelled.
 create or replace function refuse_too_long() returns trigger
 language plpgsql set search_path = public, pg_temp as $$
 declare
@@ -35,7 +35,7 @@ $$;
 
 do $$
 declare
-    -- characters of texts, bytes of JSON as text, items of arrays
+    -- the limits: characters of a text, bytes of JSON as text, items of an array
     c_bounds constant text := '
         events name 120, events description 5000, events ticket_types 16384, events cancelled_by 200,
         events cancellation_reason 500, events cancellation 65536, events home_gates 256, events retired_gates 256,

@@ -1,9 +1,9 @@
--- What may become of a night, an order, a ticket, a table's reservation and a guest pass (domain 2.1): one table says
--- it, triggers keep to it whoever writes, and docs/data-model.md's diagrams are drawn from it.
+-- The states of nights, orders, tickets, reservations and guest passes (domain 2.1). One table lists the allowed steps,
+-- triggers enforce them whoever writes, and the diagrams of docs/data-model.md are drawn from it.
 
 delete from state_transitions;
 
--- checked_in -> refunded and cancelled: a guest who is in may be thrown out, and the money may be called back.
+-- checked_in -> refunded and cancelled: a guest who is in may be thrown out, and a payment may be charged back.
 -- failed -> completed: the second attempt of one checkout, with another card.
 -- confirmed -> completed: nobody came.
 insert into state_transitions (machine, from_state, to_state, condition) values
@@ -31,13 +31,13 @@ insert into state_transitions (machine, from_state, to_state, condition) values
     ('guest_pass', 'checked_in', 'issued', 'annulled'),
     ('guest_pass', 'checked_in', 'cancelled', '');
 
--- Without a start of its own a night starts when its doors open.
+-- A night without a start time starts when its doors open.
 create or replace function has_started(p_event events, p_now timestamptz) returns boolean
 language sql immutable parallel safe
 return p_now >= coalesce(p_event.starts_at, p_event.doors_open_at);
 
--- As the event stands in the table: who moves the start and cancels in one statement is not believed. What
--- belongs to a cancelled night may be cancelled at any time, for the night itself was before its start.
+-- Uses the event as it stands in the table, so that one statement cannot move the start and cancel. What belongs to a
+-- cancelled night may be cancelled at any time, because the night itself was cancelled before its start.
 create or replace function may_be_cancelled(p_event uuid, p_now timestamptz) returns boolean
 language sql stable security definer set search_path = public, pg_temp
 as $$
@@ -46,7 +46,7 @@ as $$
     )
 $$;
 
--- The first argument is the machine. A definer: the rule holds also for whoever may not read the night.
+-- The first argument is the machine. A definer, because the rule also holds for callers who may not read the night.
 create or replace function enforce_transition() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
@@ -65,7 +65,7 @@ begin
         raise exception '% cannot be % once the night has started', v_thing, new.status
             using errcode = 'check_violation', hint = 'All sales are final from then on; nothing was changed.';
     elsif v_condition = 'annulled' then
-        -- only an entry that was a scan can be taken back: by the gate, when nobody walked through
+        -- only a scan can be annulled, by its gate, when nobody walked through
         if old.checked_in_scan is null or new.checked_in_at is not null then
             raise exception '% cannot go from % to % unless its scan was annulled', v_thing, old.status, new.status
                 using errcode = 'check_violation', hint = 'Only the hub does that, when a gate reports it.';
@@ -81,14 +81,14 @@ for each row when (old.status is distinct from new.status) execute function enfo
 create or replace trigger orders_state before update of status on orders
 for each row when (old.status is distinct from new.status) execute function enforce_transition('order');
 
--- The same for tickets, which are checked in by the hundred: a statement looks up each kind of step once.
+-- The same for tickets, which are checked in by the hundred: each kind of step is looked up once for each statement.
 create or replace function enforce_ticket_transitions() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     v_step record;
 begin
     for v_step in
-        -- a full join is never made by comparing each with each, whatever was planned for one row
+        -- a full join never compares every row with every other, even if it was planned for one row
         select o.status as old_status, n.status as new_status,
             bool_and(o.id is not null and n.id is not null) as is_same,
             bool_and(o.checked_in_scan is not null and n.checked_in_at is null) as is_annulled,
@@ -123,7 +123,7 @@ begin
         raise exception 'a ticket cannot be % once the night has started', p_to
             using errcode = 'check_violation', hint = 'All sales are final from then on; nothing was changed.';
     elsif v_condition = 'annulled' and not p_is_annulled then
-        -- only an entry that was a scan can be taken back: by the gate, when nobody walked through
+        -- only a scan can be annulled, by its gate, when nobody walked through
         raise exception 'a ticket cannot go from % to % unless its scan was annulled', p_from, p_to
             using errcode = 'check_violation', hint = 'Only the hub does that, when a gate reports it.';
     end if;
@@ -140,9 +140,8 @@ for each row when (old.status is distinct from new.status) execute function enfo
 create or replace trigger vip_guest_passes_state before update of status on vip_guest_passes
 for each row when (old.status is distinct from new.status) execute function enforce_transition('guest_pass');
 
--- Nights that are over, and their tables, whether anybody came or not. A reservation that was never paid stays
--- `pending`. The events are locked first, as by everybody who changes admissions: a batch of scans is taken in
--- before or after, never in between.
+-- Complete nights that are over, and their tables, whether anybody came or not. A reservation that was never paid stays
+-- `pending`. The events are locked first, so a batch of scans is stored before or after this, never in between.
 create or replace function complete_finished_events(p_now timestamptz default now()) returns jsonb
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare

@@ -1,9 +1,9 @@
--- Tickets sold, each payment once; what is left to sell; messages of the payment service, each worked once
+-- Tickets sold, once for each payment; what is left to sell; messages of the payment service, each handled once
 -- (domain 2.1, 2.2; data model 3.1).
 
 -- WHAT IS LEFT
 
--- A night's list of types. capacity: null where a type has no limit of its own.
+-- A night's ticket types. capacity: null where a type has no limit of its own.
 create or replace function ticket_types_of(p_types jsonb)
 returns table (place bigint, name text, price jsonb, capacity bigint)
 language sql immutable parallel safe set search_path = public, pg_temp as $$
@@ -14,21 +14,21 @@ language sql immutable parallel safe set search_path = public, pg_temp as $$
     where listed.one ->> 'name' <> ''
 $$;
 
--- What counts as sold, by type. A ticket that was cancelled or refunded can be sold again.
-create or replace function sold_of(p_event_id uuid) returns table (name text, sold bigint)
+-- Tickets sold, by type. One that was cancelled or refunded can be sold again.
+create or replace function tickets_sold(p_event_id uuid) returns table (name text, sold bigint)
 language sql stable set search_path = public, pg_temp as $$
     select ticket_type, count(*) from tickets
     where event_id = p_event_id and status in ('issued', 'checked_in') group by ticket_type
 $$;
 
--- How many can still be sold of a capacity; null is no limit.
-create or replace function left_of(p_capacity bigint, p_sold bigint) returns bigint
+-- How many tickets of a capacity are left; null is no limit.
+create or replace function tickets_left(p_capacity bigint, p_sold bigint) returns bigint
 language sql immutable parallel safe
 return case when p_capacity is not null then greatest(p_capacity - p_sold, 0) end;
 
--- What is left of a night, in sum and of each type: those of its list in its order, then others that were sold.
--- A venue_capacity of 0 was never set: no limit. Nothing is left of a night that is over or cancelled.
--- A definer: whoever wants to buy may know how many are left, and nothing else of tickets.
+-- What is left of a night, in all and by type: the types of its list in their order, then others that were sold.
+-- A venue_capacity of 0 was never set and means no limit. Nothing is left of a night that is over or cancelled.
+-- A definer, because anybody may know how many tickets are left, and nothing else about them.
 create or replace function event_availability(p_event_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = public, pg_temp as $$
 declare
@@ -41,23 +41,23 @@ begin
     if not found then
         return refuse('EVENT_NOT_FOUND', 'There is no such night.');
     end if;
-    select coalesce(sum(sold), 0) into v_sold from sold_of(p_event_id);
+    select coalesce(sum(sold), 0) into v_sold from tickets_sold(p_event_id);
     v_left := case when v_event.status = 'scheduled'
-        then left_of(nullif(v_event.venue_capacity, 0), v_sold) else 0 end;
+        then tickets_left(nullif(v_event.venue_capacity, 0), v_sold) else 0 end;
     select coalesce(jsonb_agg(jsonb_build_object(
         'name', coalesce(t.name, s.name), 'price', t.price, 'capacity', t.capacity,
         'sold', coalesce(s.sold, 0),
-        'remaining', least(left_of(t.capacity, coalesce(s.sold, 0)), v_left)
+        'remaining', least(tickets_left(t.capacity, coalesce(s.sold, 0)), v_left)
     ) order by t.place, s.name), '[]') into v_types
-    from ticket_types_of(v_event.ticket_types) t full join sold_of(p_event_id) s on s.name = t.name;
+    from ticket_types_of(v_event.ticket_types) t full join tickets_sold(p_event_id) s on s.name = t.name;
     return jsonb_build_object('success', true, 'event_id', v_event.id, 'status', v_event.status,
         'capacity', nullif(v_event.venue_capacity, 0), 'sold', v_sold, 'remaining', v_left, 'types', v_types);
 end
 $$;
 
--- Why tickets of these types (one element each) cannot be sold, null if they can. Only with the event locked: no
--- other sale may come between the answer and what is made of it.
-create or replace function why_not_sold(p_event events, p_types text[], p_now timestamptz) returns jsonb
+-- Why tickets of these types (one element for each ticket) cannot be sold; null if they can. Lock the event first, or
+-- another sale may come between the answer and the sale.
+create or replace function sale_refusal(p_event events, p_types text[], p_now timestamptz) returns jsonb
 language plpgsql set search_path = public, pg_temp as $$
 declare
     v_stock jsonb;
@@ -96,9 +96,9 @@ $$;
 
 -- ORDERS
 
--- What is wrong with an order as it was given, null if nothing is. Prices are what each ticket cost the guest:
--- together not more than was paid; what is paid beyond them are fees.
-create or replace function order_mistake(p_order jsonb, p_lines jsonb) returns jsonb
+-- What is wrong with an order by itself; null if nothing is. A price is what the guest paid for the ticket. Together
+-- they are at most the payment; the rest of it is fees.
+create or replace function order_refusal(p_order jsonb, p_lines jsonb) returns jsonb
 language plpgsql stable set search_path = public, pg_temp as $$
 declare
     c_cents constant text := '^[0-9]{1,9}$';
@@ -143,8 +143,8 @@ begin
 end
 $$;
 
--- An order as whoever asked is told: the same to everybody, whoever made it.
-create or replace function order_told(p_order_id uuid, p_already boolean) returns jsonb
+-- The answer about an order, the same for the call that made it and for every repetition.
+create or replace function order_answer(p_order_id uuid, p_already boolean) returns jsonb
 language sql stable set search_path = public, pg_temp as $$
     select jsonb_build_object('success', true, 'already', p_already, 'order_id', o.id,
         'payment_id', (select p.id from payments p where p.order_id = o.id order by p.created_at, p.id limit 1),
@@ -157,8 +157,8 @@ language sql stable set search_path = public, pg_temp as $$
     from orders o where o.id = p_order_id
 $$;
 
--- Whether a payment has bought something that is no order of tickets.
-create or replace function is_spent(p_intent text, p_order_id uuid) returns boolean
+-- Whether a payment has bought anything but this order of tickets.
+create or replace function is_payment_used(p_intent text, p_order_id uuid) returns boolean
 language sql stable set search_path = public, pg_temp as $$
     select exists (select from vip_reservations where stripe_payment_intent_id = p_intent)
         or exists (
@@ -170,8 +170,7 @@ language sql stable set search_path = public, pg_temp as $$
         )
 $$;
 
--- Write order, payment and tickets of a payment nobody has worked before. p_order_id: of the order that waited for
--- its payment, or null.
+-- Write order, payment and tickets of a new payment. p_order_id: the order that waited for the payment, or null.
 create or replace function write_order(
     p_order_id uuid, p_event events, p_order jsonb, p_lines jsonb, p_now timestamptz
 ) returns uuid
@@ -221,19 +220,29 @@ begin
 end
 $$;
 
--- A payment was made: its order and its tickets, once, however often and from wherever this is told. p_order: what
--- of `orders` is known by column, event_id and total_amount_cents at least; p_lines: one object a ticket, with
--- ticket_id, qr_code_data, ticket_type, price_cents, and what else of `tickets` is known.
+-- The answer to a unique violation in a sale.
+create or replace function duplicate_refusal(p_constraint text) returns jsonb
+language sql immutable
+return case
+    when p_constraint in ('tickets_ticket_id_key', 'tickets_qr_code_data_key', 'tickets_code_any_case')
+        then refuse('INVALID_ARGUMENT', 'A ticket of this number or code exists already.')
+    -- the same payment for two nights at once: each night has a lock of its own
+    else refuse('ALREADY_PROCESSED', 'This payment or this session has bought something else.')
+end;
+
+-- Record the order and the tickets of a payment, once, however often it is reported. p_order: known columns of
+-- `orders`, at least event_id and total_amount_cents. p_lines: one object for each ticket, with ticket_id,
+-- qr_code_data, ticket_type, price_cents, and any other known columns of `tickets`.
 create or replace function record_ticket_order(p_order jsonb, p_lines jsonb, p_now timestamptz default now())
 returns jsonb
 language plpgsql set search_path = public, pg_temp as $$
 declare
-    v_refusal jsonb := order_mistake(p_order, p_lines);
+    v_refusal jsonb := order_refusal(p_order, p_lines);
     v_intent text := nullif(p_order ->> 'stripe_payment_intent_id', '');
     v_session text := nullif(p_order ->> 'stripe_session_id', '');
     v_event events;
     v_order orders;
-    v_why text;
+    v_constraint text;
 begin
     if v_refusal is not null then
         return v_refusal;
@@ -249,11 +258,11 @@ begin
             or v_order.stripe_session_id <> v_session then
         return refuse('ALREADY_PROCESSED', 'This payment or this session belongs to another order.');
     elsif v_order.status in ('completed', 'refunded') then
-        return order_told(v_order.id, true);
-    elsif is_spent(v_intent, v_order.id) then
+        return order_answer(v_order.id, true);
+    elsif is_payment_used(v_intent, v_order.id) then
         return refuse('ALREADY_PROCESSED', 'This payment has bought something else.');
     end if;
-    v_refusal := why_not_sold(v_event, array(
+    v_refusal := sale_refusal(v_event, array(
         select one ->> 'ticket_type' from jsonb_array_elements(p_lines) as l (one)
     ), p_now);
     if v_refusal is not null then
@@ -261,21 +270,17 @@ begin
     end if;
     begin
         v_order.id := write_order(v_order.id, v_event, p_order, p_lines, p_now);
-        return order_told(v_order.id, false);
+        return order_answer(v_order.id, false);
     exception when unique_violation then
-        get stacked diagnostics v_why = constraint_name;
+        get stacked diagnostics v_constraint = constraint_name;
+        return duplicate_refusal(v_constraint);
     end;
-    if v_why in ('tickets_ticket_id_key', 'tickets_qr_code_data_key', 'tickets_code_any_case') then
-        return refuse('INVALID_ARGUMENT', 'A ticket of this number or code exists already.');
-    end if;
-    -- the same payment for two nights at once: each has its own lock
-    return refuse('ALREADY_PROCESSED', 'This payment or this session belongs to another order.');
 end
 $$;
 
--- PAYMENTS THAT FAILED, AND MESSAGES WORKED ONCE
+-- FAILED PAYMENTS, AND MESSAGES HANDLED ONCE
 
--- A payment failed: written down for the owner, once for each message of the payment service.
+-- Record a failed payment for the owner, once for each message of the payment service.
 create or replace function record_payment_failure(
     p_stripe_event_id text, p_stripe_payment_intent_id text, p_customer_email text, p_amount_cents integer,
     p_error_message text, p_error_code text, p_payment_type text, p_event_id uuid default null,
@@ -310,8 +315,9 @@ begin
 end
 $$;
 
--- Begin to work a message of the payment service. It is worked only once webhook_done said so: whoever dies before
--- leaves it to the next. Two at once: in one transaction with the work, the second waits for the first.
+-- Begin to handle a message of the payment service. It counts as handled once webhook_done was called; if a worker dies
+-- before that, the next one handles it. Called in one transaction with the work, so a second worker waits for the
+-- first.
 create or replace function webhook_begin(p_stripe_event_id text, p_kind text) returns jsonb
 language plpgsql set search_path = public, pg_temp as $$
 declare
@@ -327,7 +333,7 @@ begin
 end
 $$;
 
--- The message is worked. The first outcome stays.
+-- The message is handled. The first outcome stays.
 create or replace function webhook_done(p_stripe_event_id text, p_outcome text) returns jsonb
 language plpgsql set search_path = public, pg_temp as $$
 declare
@@ -340,13 +346,13 @@ begin
         outcome = coalesce(outcome, p_outcome)
     where stripe_event_id = p_stripe_event_id returning outcome into v_outcome;
     if not found then
-        return refuse('INVALID_ARGUMENT', 'Nobody began to work this message.');
+        return refuse('INVALID_ARGUMENT', 'This message was never begun.');
     end if;
     return jsonb_build_object('success', true, 'outcome', v_outcome);
 end
 $$;
 
--- Messages are remembered for 30 days: Stripe sends one again for three. Returns how many were forgotten.
+-- Forget messages after 30 days: Stripe repeats one for three. -> {forgotten}
 create or replace function cleanup_expired_webhook_idempotency(p_now timestamptz default now()) returns jsonb
 language sql set search_path = public, pg_temp as $$
     with forgotten as (

@@ -1,10 +1,10 @@
--- A night is cancelled before it starts: once, with everything it takes along, and every payment is queued to be
--- given back, once (domain 2.2, Cancellation).
+-- Cancelling a night before it starts, with everything that belongs to it. Every payment is queued for a refund once
+-- (domain 2.2, Cancellation).
 
--- WHAT A CANCELLATION COMES TO
+-- WHAT A CANCELLATION COSTS
 
--- What was paid for a night and not given back, each purchase by itself. intent: null where no payment service
--- knows of it, which somebody has to give back by hand.
+-- What was paid for a night and not refunded, by purchase. intent: null if it was not paid through the payment service;
+-- somebody has to refund it by hand.
 create or replace function purchases_of(p_event_id uuid)
 returns table (order_id uuid, reservation_id uuid, intent text, cents bigint, currency text)
 language sql stable set search_path = public, pg_temp as $$
@@ -26,9 +26,9 @@ language sql stable set search_path = public, pg_temp as $$
     group by stripe_payment_intent_id
 $$;
 
--- The same by payment: a table and its host's ticket are paid together. What moved says `payments`; where it does
--- not know, the largest of what was bought with it.
-create or replace function refundable_of(p_event_id uuid)
+-- The same by payment, because a table and its host's ticket are paid together. The amount is that of `payments`, or
+-- the largest of the purchases if that table does not have it.
+create or replace function refundable_payments(p_event_id uuid)
 returns table (order_id uuid, reservation_id uuid, intent text, cents bigint, currency text)
 language sql stable set search_path = public, pg_temp as $$
     select b.order_id, b.reservation_id, b.intent, coalesce(p.amount_cents, b.cents),
@@ -44,14 +44,14 @@ language sql stable set search_path = public, pg_temp as $$
         and not exists (select from refunds r where r.stripe_payment_intent_id = b.intent)
 $$;
 
--- The numbers of a cancellation. by_kind: tables with all that was paid with them, orders, tickets without order.
--- by_hand_cents: paid, but not through the payment service. currency: null where there are several.
+-- The numbers of a cancellation. by_kind: tables with everything paid together with them, orders, tickets without an
+-- order. by_hand_cents: paid, but not through the payment service. currency: null if there are several.
 create or replace function cancellation_numbers(p_event events) returns jsonb
 language sql stable set search_path = public, pg_temp as $$
     with refund as (
         select cents, currency, case when reservation_id is not null then 'tables'
             when order_id is not null then 'orders' else 'tickets' end as kind
-        from refundable_of(p_event.id)
+        from refundable_payments(p_event.id)
     )
     select jsonb_build_object(
         'event', jsonb_build_object('event_id', p_event.id, 'code', p_event.code, 'name', p_event.name,
@@ -82,9 +82,9 @@ language sql stable set search_path = public, pg_temp as $$
     )
 $$;
 
--- Why a night cannot be cancelled, null if it can. A night that was only marked as cancelled can be: what belongs
--- to it was not.
-create or replace function why_not_cancelled(p_event events, p_now timestamptz) returns jsonb
+-- Why a night cannot be cancelled; null if it can. One that was only marked as cancelled can, because what belongs to
+-- it was not.
+create or replace function cancellation_refusal(p_event events, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = public, pg_temp as $$
 begin
     return case
@@ -98,7 +98,7 @@ begin
 end
 $$;
 
--- What cancelling a night would do and cost; nothing is changed. can_cancel false: error and message say why.
+-- What cancelling a night would do and cost; changes nothing. If can_cancel is false, error and message say why.
 create or replace function preview_event_cancellation(p_event_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = public, pg_temp as $$
 declare
@@ -109,7 +109,7 @@ begin
         return refuse('NOT_ALLOWED', 'Only an owner may cancel a night.');
     end if;
     select * into v_event from events where id = p_event_id;
-    v_refusal := why_not_cancelled(v_event, now());
+    v_refusal := cancellation_refusal(v_event, now());
     if v_event.id is null then
         return v_refusal;
     end if;
@@ -121,8 +121,8 @@ $$;
 
 -- CANCELLING
 
--- Everything a cancelled night takes along; the night itself is cancelled and locked. Locked in the one order:
--- tables, reservations, then tickets and passes. Who is in already keeps having been in.
+-- Revoke everything that belongs to a night that was just cancelled, and is still locked. Locks are taken in the common
+-- order: tables, reservations, then tickets and passes. Entries that were made stay on record.
 create or replace function revoke_admissions_of(p_event_id uuid) returns void
 language plpgsql set search_path = public, pg_temp as $$
 begin
@@ -154,35 +154,35 @@ language plpgsql set search_path = public, pg_temp as $$
 declare
     v_event events;
     v_refusal jsonb;
-    v_told jsonb;
+    v_numbers jsonb;
 begin
     if coalesce(btrim(p_reason), '') = '' or coalesce(btrim(p_actor), '') = '' then
         return refuse('INVALID_ARGUMENT', 'Who cancels and why are both needed.');
     end if;
-    -- whoever clicks second waits here
+    -- a second click waits here
     select * into v_event from events where id = p_event_id for no key update;
     if v_event.cancellation is not null then
         return v_event.cancellation || jsonb_build_object('success', true, 'already', true);
     end if;
-    v_refusal := why_not_cancelled(v_event, now());
+    v_refusal := cancellation_refusal(v_event, now());
     if v_refusal is not null then
         return v_refusal;
     end if;
-    v_told := cancellation_numbers(v_event) || jsonb_build_object('cancelled_at', now(), 'cancelled_by', p_actor,
+    v_numbers := cancellation_numbers(v_event) || jsonb_build_object('cancelled_at', now(), 'cancelled_by', p_actor,
         'reason', p_reason);
-    if p_expected_total_cents <> (v_told ->> 'refund_total_cents')::bigint then
+    if p_expected_total_cents <> (v_numbers ->> 'refund_total_cents')::bigint then
         return refuse('INVALID_AMOUNT', 'What has to be refunded has changed since it was looked at: look again.')
-            || jsonb_build_object('refund_total_cents', v_told -> 'refund_total_cents');
+            || jsonb_build_object('refund_total_cents', v_numbers -> 'refund_total_cents');
     end if;
 
     update events set status = 'cancelled', cancelled_at = now(), cancelled_by = p_actor,
-        cancellation_reason = p_reason, cancellation = v_told
+        cancellation_reason = p_reason, cancellation = v_numbers
     where id = p_event_id;
     with queued as (
         insert into refunds (event_id, order_id, reservation_id, stripe_payment_intent_id, amount_cents, currency,
             reason, next_attempt_at)
         select p_event_id, order_id, reservation_id, intent, cents, currency, p_reason, now()
-        from refundable_of(p_event_id) order by intent
+        from refundable_payments(p_event_id) order by intent
         on conflict (stripe_payment_intent_id) do nothing
         returning reservation_id, amount_cents
     )
@@ -190,13 +190,13 @@ begin
     from queued where r.id = queued.reservation_id;
     perform revoke_admissions_of(p_event_id);
     insert into audit_log (actor, action, target, reason, details)
-    values (p_actor, 'cancel_event', v_event.code, p_reason, v_told);
-    return v_told || jsonb_build_object('success', true, 'already', false);
+    values (p_actor, 'cancel_event', v_event.code, p_reason, v_numbers);
+    return v_numbers || jsonb_build_object('success', true, 'already', false);
 end
 $$;
 
--- Cancel a night before it starts. p_expected_total_cents: the refunds that whoever confirms was shown; if they
--- have changed since, nothing is done. A second click is told the same as the first.
+-- Cancel a night before it starts. p_expected_total_cents: the refunds as they were shown and confirmed; if they have
+-- changed since, nothing is done. A second click gets the same answer as the first.
 create or replace function cancel_event(
     p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint default null
 ) returns jsonb
@@ -209,8 +209,8 @@ begin
 end
 $$;
 
--- Give one order's money back: its tickets are good for nothing from now on. Not if somebody came in with one of
--- them, nor if it was paid together with a table.
+-- Refund one order; its tickets are no longer valid. Refused if somebody came in with one of them, or if it was paid
+-- together with a table.
 create or replace function refund_order(p_order_id uuid, p_reason text, p_actor text default null) returns jsonb
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
@@ -221,7 +221,7 @@ begin
     if not (is_owner() or is_service()) then
         return refuse('NOT_ALLOWED', 'Only an owner may refund an order.');
     elsif coalesce(btrim(p_reason), '') = '' then
-        return refuse('INVALID_ARGUMENT', 'Why is needed.');
+        return refuse('INVALID_ARGUMENT', 'A reason is needed.');
     end if;
     perform 1 from events where id = (select event_id from orders where id = p_order_id) for no key update;
     perform 1 from tickets where order_id = p_order_id order by id for no key update;
@@ -262,10 +262,10 @@ begin
 end
 $$;
 
--- WORKING THE QUEUE
+-- THE QUEUE OF REFUNDS
 
--- Refunds that are due, for one worker: never two have the same. One whose worker was not heard of for
--- p_lease is due again.
+-- Refunds that are due, for one worker; no two workers get the same. If a worker reports nothing for p_lease, its
+-- refund is due again.
 create or replace function next_refunds(
     p_limit integer default 10, p_now timestamptz default now(), p_lease interval default '10 minutes'
 ) returns table (refund_id uuid, event_id uuid, order_id uuid, reservation_id uuid, stripe_payment_intent_id text,
@@ -280,7 +280,7 @@ language sql set search_path = public, pg_temp as $$
         r.currency, r.attempts
 $$;
 
--- The payment service has given the money back.
+-- The payment service has made the refund.
 create or replace function refund_done(p_refund_id uuid, p_stripe_refund_id text) returns jsonb
 language plpgsql set search_path = public, pg_temp as $$
 declare
@@ -301,7 +301,7 @@ begin
 end
 $$;
 
--- It has not. Tried again after 1, 4, 16 and 64 minutes; after the fifth time it is left to a person.
+-- The refund failed. It is tried again after 1, 4, 16 and 64 minutes; after the fifth time a person has to act.
 create or replace function refund_failed(p_refund_id uuid, p_error text) returns jsonb
 language plpgsql set search_path = public, pg_temp as $$
 declare

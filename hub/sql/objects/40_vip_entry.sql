@@ -1,18 +1,18 @@
--- The VIP scan contract (domain 2.5): a guest of a table is let in, again and again, and the table counts who has come.
+-- The VIP scan contract (domain 2.5): a table's guest may enter again and again, and the table counts its guests.
 
+-- How many guests a table was sold for.
 create or replace function vip_seats(p_package jsonb, p_capacity integer) returns integer
 language sql immutable parallel safe
 return case when p_package ->> 'guestCount' ~ '^[0-9]{1,6}$'
     then (p_package ->> 'guestCount')::integer else p_capacity end;
 
--- Count who has arrived at those of these tables that are paid; the first arrival moves a table to checked_in. Who was
--- the first is told by the guests, in whatever order their scans came in. A gate that was alone all night reports it
--- the day after, when its tables are already completed: those who were let in are counted, and the table stays
--- completed.
+-- Count the guests who have arrived at these tables, if they are paid; the first arrival moves a table to checked_in.
+-- The guests' own times say who was first, in whatever order their scans came in. A gate that was offline all night
+-- reports the day after, when its tables are already completed: its guests are counted, and the table stays completed.
 create or replace function vip_recount(p_reservations uuid[]) returns void
 language plpgsql set search_path = public, pg_temp as $$
 begin
-    -- Two statements: the count must see what was committed while waiting for the lock.
+    -- two statements: the count must see what was committed while this one waited for the lock
     perform 1 from vip_reservations where id = any (p_reservations) order by id for no key update;
     with arrived as (
         select r.id, count(guest.status) as guests,
@@ -44,7 +44,7 @@ begin
 end
 $$;
 
--- Of the logged entries of these guests, the one their pass or ticket names is the first (invariant 9).
+-- Label the logged entries of these guests: the first is the one that their pass or ticket names (invariant 9).
 create or replace function vip_relabel(p_subjects uuid[]) returns void
 language sql set search_path = public, pg_temp as $$
     with label as (
@@ -65,11 +65,26 @@ language sql set search_path = public, pg_temp as $$
     where l.id = label.id and l.scan_type <> label.scan_type
 $$;
 
-create or replace function vip_refusal(p_error text, p_message text) returns json
-language sql immutable
-return json_build_object('success', false, 'error', p_error, 'message', p_message);
+-- An entry as the contract answers it. p_last: the guest's entry before this one.
+create or replace function vip_entry_answer(
+    p_pass vip_guest_passes, p_first boolean, p_last timestamptz
+) returns json
+language sql stable set search_path = public, pg_temp as $$
+    select (jsonb_build_object(
+        'success', true,
+        'entry_type', case when p_first then 'first_entry' else 'reentry' end,
+        'message', case when p_first then 'Welcome.' else 'Re-entry granted.' end,
+        'pass_id', p_pass.id,
+        'reservation_id', r.id,
+        'guest_number', p_pass.guest_number,
+        'checked_in_guests', r.checked_in_guests,
+        'total_guests', vip_seats(r.package_snapshot, v.capacity)
+    ) || case when p_first then '{}' else jsonb_build_object('last_entry_time', p_last) end)::json
+    from vip_reservations r join event_vip_tables v on v.id = r.event_vip_table_id
+    where r.id = p_pass.reservation_id
+$$;
 
--- The contract's body with the time as an argument: scans of an offline gate arrive late.
+-- The contract with the time as an argument, because scans of an offline gate arrive late.
 create or replace function vip_pass_scan(
     p_pass_id uuid, p_scanned_by text, p_at timestamptz, p_scan uuid default null
 ) returns json
@@ -77,28 +92,27 @@ language plpgsql set search_path = public, pg_temp as $$
 declare
     v_pass vip_guest_passes;
     v_reservation vip_reservations;
-    v_seats integer;
     v_last timestamptz;
     v_first boolean;
 begin
-    -- Everything that changes admissions locks the event first: one order, no deadlocks.
+    -- everything that changes admissions locks the event first: one order, no deadlocks
     perform 1 from events where id = (
         select r.event_id from vip_guest_passes p join vip_reservations r on r.id = p.reservation_id
         where p.id = p_pass_id
     ) for no key update;
     select * into v_pass from vip_guest_passes where id = p_pass_id for update;
     if not found then
-        return vip_refusal('PASS_NOT_FOUND', 'There is no such guest pass.');
+        return refuse('PASS_NOT_FOUND', 'There is no such guest pass.');
     elsif v_pass.status = 'cancelled' then
-        return vip_refusal('PASS_CANCELLED', 'This guest pass was cancelled.');
+        return refuse('PASS_CANCELLED', 'This guest pass was cancelled.');
     end if;
-    -- Not FOR UPDATE: that would wait for whoever is linking a ticket, who waits for the event.
+    -- `for update` would wait for whoever is linking a ticket, who waits for the event
     select * into v_reservation from vip_reservations where id = v_pass.reservation_id for no key update;
     if not found then
-        return vip_refusal('RESERVATION_NOT_FOUND', 'The reservation of this pass does not exist.');
+        return refuse('RESERVATION_NOT_FOUND', 'The reservation of this pass does not exist.');
     elsif v_reservation.status not in ('confirmed', 'checked_in')
         and (v_reservation.status <> 'completed' or p_scan is null) then
-        return vip_refusal('RESERVATION_NOT_CONFIRMED',
+        return refuse('RESERVATION_NOT_CONFIRMED',
             format('Table %s is %s, not confirmed.', v_reservation.table_number, v_reservation.status));
     end if;
 
@@ -110,53 +124,34 @@ begin
     insert into vip_scan_logs (pass_id, reservation_id, scan_type, scanned_by, scanned_at, scan_id)
     values (p_pass_id, v_reservation.id, case when v_first then 'first_entry' else 'reentry' end,
         p_scanned_by, p_at, p_scan);
-    -- A late report of an earlier entry: the earlier one was the first.
+    -- if this is a late report of an earlier entry, it becomes the first
     perform refresh_passes(array[p_pass_id]);
     perform vip_relabel(array[p_pass_id]);
     perform vip_recount(array[v_reservation.id]);
-    select * into v_reservation from vip_reservations where id = v_reservation.id;
-
-    select vip_seats(v_reservation.package_snapshot, capacity) into v_seats
-    from event_vip_tables where id = v_reservation.event_vip_table_id;
-    return vip_entry(v_pass, v_reservation, v_seats, v_first, v_last);
+    return vip_entry_answer(v_pass, v_first, v_last);
 end
 $$;
 
-create or replace function vip_entry(
-    p_pass vip_guest_passes, p_reservation vip_reservations, p_seats integer, p_first boolean,
-    p_last timestamptz
-) returns json
-language sql stable set search_path = public, pg_temp
-return (jsonb_build_object(
-    'success', true,
-    'entry_type', case when p_first then 'first_entry' else 'reentry' end,
-    'message', case when p_first then 'Welcome.' else 'Re-entry granted.' end,
-    'pass_id', p_pass.id,
-    'reservation_id', p_reservation.id,
-    'guest_number', p_pass.guest_number,
-    'checked_in_guests', p_reservation.checked_in_guests,
-    'total_guests', p_seats
-) || case when p_first then '{}'::jsonb else jsonb_build_object('last_entry_time', p_last) end)::json;
-
--- At the door: staff is named by their token, the hub says which gate it was.
+-- The contract for the door. Staff are named by their token; the hub names the gate.
 create or replace function process_vip_scan_with_reentry(
     p_pass_id uuid, p_scanned_by varchar default 'system'
 ) returns json
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if not (is_service() or is_staff()) then
-        return vip_refusal('NOT_ALLOWED', 'Only staff checks guests in.');
+        return refuse('NOT_ALLOWED', 'Only staff checks guests in.');
     end if;
     return vip_pass_scan(p_pass_id,
         case when is_service() then coalesce(p_scanned_by, 'system') else acting_as() end, now());
 end
 $$;
 
+-- Whether a ticket belongs to a table, and whether its guest may therefore come back.
 create or replace function check_vip_linked_ticket_reentry(p_ticket_id uuid) returns json
 language plpgsql stable security definer set search_path = public, pg_temp as $$
 begin
     if not (is_service() or is_staff()) then
-        return vip_refusal('NOT_ALLOWED', 'Only staff may ask whose table a ticket belongs to.');
+        return refuse('NOT_ALLOWED', 'Only staff may ask whose table a ticket belongs to.');
     end if;
     return coalesce((
         select json_build_object(

@@ -1,5 +1,5 @@
 -- Who sits at a table: invite codes, passes, linked tickets, the guest list and its seats (domain 2.2, 2.5).
--- Everything here and in 42_vip_checkout locks in one order: the night, the table, the reservation, then tickets and
+-- Everything here and in 42_vip_checkout takes its locks in one order: night, table, reservation, then tickets and
 -- passes.
 
 create or replace function new_pass_code() returns text
@@ -17,7 +17,7 @@ as $$ select random_letters(8) $$;
 
 -- SEATS
 
--- A table's seats and who has them: a pass that is not cancelled, a linked ticket, the host's own among them.
+-- A table's seats. Each pass that is not cancelled takes one, and each linked ticket, including the host's own.
 create or replace function seats_of(
     p_reservation_id uuid, out capacity integer, out passes integer, out linked integer, out remaining integer
 )
@@ -33,9 +33,9 @@ language sql stable set search_path = public, pg_temp as $$
     ) s
 $$;
 
--- One too many is refused whoever writes it. Fires after the feed's trigger, by its name: that one has locked
--- the night, so that nobody else is taking a seat.
-create or replace function keep_to_seats() returns trigger
+-- Refuses a guest too many, whoever writes the row. Its name makes it fire after the feed's trigger, which has locked
+-- the night, so that no other session is taking a seat.
+create or replace function enforce_seats() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     v_column text := tg_argv[0];
@@ -67,22 +67,22 @@ end
 $$;
 
 create or replace trigger vip_linked_tickets_seats_insert after insert on vip_linked_tickets
-referencing new table as new_rows for each statement execute function keep_to_seats('vip_reservation_id');
+referencing new table as new_rows for each statement execute function enforce_seats('vip_reservation_id');
 
 create or replace trigger vip_linked_tickets_seats_update after update on vip_linked_tickets
 referencing old table as old_rows new table as new_rows
-for each statement execute function keep_to_seats('vip_reservation_id');
+for each statement execute function enforce_seats('vip_reservation_id');
 
 create or replace trigger vip_guest_passes_seats_insert after insert on vip_guest_passes
-referencing new table as new_rows for each statement execute function keep_to_seats('reservation_id');
+referencing new table as new_rows for each statement execute function enforce_seats('reservation_id');
 
 create or replace trigger vip_guest_passes_seats_update after update on vip_guest_passes
 referencing old table as old_rows new table as new_rows
-for each statement execute function keep_to_seats('reservation_id');
+for each statement execute function enforce_seats('reservation_id');
 
--- A linked guest whom staff checks in without a scan, or whose ticket is called back, moves the table's count too.
--- Scans count for themselves (settle_vip). Fires after the feed's trigger, which has locked the night.
-create or replace function keep_tables_counted() returns trigger
+-- The table's count also changes if staff checks a linked guest in without a scan, or if the ticket is cancelled. Scans
+-- are counted by settle_vip. Fires after the feed's trigger, which has locked the night.
+create or replace function recount_after_tickets() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     v_changed uuid[];
@@ -90,7 +90,7 @@ begin
     if not exists (select from new_rows where checked_in_scan is null or status in ('cancelled', 'refunded')) then
         return null;
     end if;
-    -- `except` and no join: a plan made for one row would compare each with each
+    -- `except` instead of a join: a plan made for one row would compare every row with every other
     v_changed := array(
         select id from (
             select id, status = 'checked_in' as is_in from new_rows
@@ -117,10 +117,10 @@ $$;
 
 create or replace trigger tickets_table_update after update on tickets
 referencing old table as old_rows new table as new_rows
-for each statement execute function keep_tables_counted();
+for each statement execute function recount_after_tickets();
 
--- So does a pass that is cancelled after its guest came.
-create or replace function keep_passes_counted() returns trigger
+-- Nor does a pass count that is cancelled after its guest came.
+create or replace function recount_after_passes() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if exists (select from new_rows where status = 'cancelled') then
@@ -135,13 +135,13 @@ $$;
 
 create or replace trigger vip_guest_passes_table_update after update on vip_guest_passes
 referencing old table as old_rows new table as new_rows
-for each statement execute function keep_passes_counted();
+for each statement execute function recount_after_passes();
 
 -- THE GUEST LIST
 
--- Why nobody may be put on or taken off a night's guest lists, null if one may: the purchaser until the night
--- starts, staff until it is over.
-create or replace function why_list_is_closed(p_event events, p_by_staff boolean, p_now timestamptz) returns jsonb
+-- Why a night's guest lists can no longer be changed; null if they can: by the purchaser until the night starts, by
+-- staff until it is over.
+create or replace function guest_list_refusal(p_event events, p_by_staff boolean, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = public, pg_temp as $$
 begin
     if p_event.status = 'cancelled' then
@@ -158,8 +158,8 @@ begin
 end
 $$;
 
--- Who may keep the guest list of a table: whoever bought it, staff, the hub.
-create or replace function may_keep_list(p_reservation_id uuid) returns boolean
+-- Whether the caller may change a table's guest list: its purchaser, staff, the hub.
+create or replace function may_edit_guest_list(p_reservation_id uuid) returns boolean
 language plpgsql stable security definer set search_path = public, pg_temp as $$
 begin
     return is_service() or is_staff() or exists (
@@ -168,8 +168,8 @@ begin
 end
 $$;
 
--- What staff does to a guest list is written down; at the door under a name of its own.
-create or replace function note_list_change(
+-- Record a change that staff makes to a guest list. At the door the action has a name of its own.
+create or replace function audit_list_change(
     p_action text, p_event events, p_reservation vip_reservations, p_ticket_id uuid, p_actor text, p_now timestamptz
 ) returns void
 language plpgsql set search_path = public, pg_temp as $$
@@ -182,7 +182,8 @@ begin
 end
 $$;
 
-create or replace function link_told(p_link vip_linked_tickets) returns jsonb
+-- The answer about a ticket on a guest list.
+create or replace function link_answer(p_link vip_linked_tickets) returns jsonb
 language sql stable set search_path = public, pg_temp as $$
     select jsonb_build_object('success', true, 'link_id', p_link.id,
         'vip_reservation_id', p_link.vip_reservation_id, 'ticket_id', p_link.ticket_id,
@@ -190,7 +191,7 @@ language sql stable set search_path = public, pg_temp as $$
     from seats_of(p_link.vip_reservation_id) s
 $$;
 
--- Put a ticket on a table's guest list; the same again changes nothing. A ticket whose table was cancelled is free.
+-- Put a ticket on a table's guest list; a repetition changes nothing. A ticket whose table was cancelled can be linked.
 create or replace function add_to_guest_list(
     p_reservation_id uuid, p_ticket_id uuid, p_actor text, p_by_staff boolean
 ) returns jsonb
@@ -214,9 +215,9 @@ begin
     end if;
     select * into v_link from vip_linked_tickets where ticket_id = p_ticket_id;
     if v_link.vip_reservation_id = p_reservation_id then
-        return link_told(v_link);
+        return link_answer(v_link);
     end if;
-    v_refusal := why_not_linked(v_event, v_reservation, v_ticket, v_link, p_by_staff, now());
+    v_refusal := link_refusal(v_event, v_reservation, v_ticket, v_link, p_by_staff, now());
     if v_refusal is not null then
         return v_refusal;
     end if;
@@ -228,20 +229,20 @@ begin
         is_booker_purchase = false, linked_by = excluded.linked_by
     returning * into v_link;
     if p_by_staff then
-        perform note_list_change('link', v_event, v_reservation, p_ticket_id, p_actor, now());
+        perform audit_list_change('link', v_event, v_reservation, p_ticket_id, p_actor, now());
     end if;
-    return link_told(v_link);
+    return link_answer(v_link);
 end
 $$;
 
--- Why this ticket cannot have a seat at this table, null if it can; all of them are locked.
-create or replace function why_not_linked(
+-- Why this ticket cannot have a seat at this table; null if it can. All the rows are locked.
+create or replace function link_refusal(
     p_event events, p_reservation vip_reservations, p_ticket tickets, p_link vip_linked_tickets,
     p_by_staff boolean, p_now timestamptz
 ) returns jsonb
 language plpgsql stable set search_path = public, pg_temp as $$
 declare
-    v_refusal jsonb := why_list_is_closed(p_event, p_by_staff, p_now);
+    v_refusal jsonb := guest_list_refusal(p_event, p_by_staff, p_now);
 begin
     if v_refusal is not null then
         return v_refusal;
@@ -264,14 +265,14 @@ begin
 end
 $$;
 
--- Link a ticket to a table. p_by_staff: at the door, also once the night has started; believed of staff and the
--- hub only. p_linked_by names who did it when the hub asks; a person is named by their token.
+-- Link a ticket to a table. p_by_staff: at the door, also once the night has started; only staff and the hub can set
+-- it. p_linked_by: who did it, if the hub calls; a person is named by their token.
 create or replace function link_ticket_to_vip(
     p_reservation_id uuid, p_ticket_id uuid, p_linked_by text default null, p_by_staff boolean default false
 ) returns jsonb
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
-    if not may_keep_list(p_reservation_id) then
+    if not may_edit_guest_list(p_reservation_id) then
         return refuse('NOT_ALLOWED', 'Only who bought the table, and staff, may change its guest list.');
     end if;
     return add_to_guest_list(p_reservation_id, p_ticket_id, named_actor(p_linked_by),
@@ -279,7 +280,7 @@ begin
 end
 $$;
 
--- Take a ticket off its table's guest list: plain general admission again.
+-- Take a ticket off its table's guest list; it is general admission again.
 create or replace function remove_from_guest_list(p_ticket_id uuid, p_actor text, p_by_staff boolean)
 returns jsonb
 language plpgsql set search_path = public, pg_temp as $$
@@ -307,13 +308,13 @@ begin
     elsif v_link.is_booker_purchase then
         return refuse('NOT_ALLOWED', 'This is the ticket of whoever bought the table: it stays with it.');
     end if;
-    v_refusal := why_list_is_closed(v_event, p_by_staff, now());
+    v_refusal := guest_list_refusal(v_event, p_by_staff, now());
     if v_refusal is not null then
         return v_refusal;
     end if;
     delete from vip_linked_tickets where id = v_link.id;
     if p_by_staff then
-        perform note_list_change('unlink', v_event, v_reservation, p_ticket_id, p_actor, now());
+        perform audit_list_change('unlink', v_event, v_reservation, p_ticket_id, p_actor, now());
     end if;
     return jsonb_build_object('success', true, 'ticket_id', p_ticket_id,
         'vip_reservation_id', v_link.vip_reservation_id);
@@ -323,7 +324,7 @@ $$;
 create or replace function unlink_ticket_from_vip(p_ticket_id uuid, p_actor text default null) returns jsonb
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
-    if not may_keep_list((select vip_reservation_id from vip_linked_tickets where ticket_id = p_ticket_id)) then
+    if not may_edit_guest_list((select vip_reservation_id from vip_linked_tickets where ticket_id = p_ticket_id)) then
         return refuse('NOT_ALLOWED', 'Only who bought the table, and staff, may change its guest list.');
     end if;
     return remove_from_guest_list(p_ticket_id, named_actor(p_actor), is_service() or is_staff());
@@ -333,7 +334,7 @@ $$;
 create or replace function check_vip_capacity(p_reservation_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = public, pg_temp as $$
 begin
-    if not may_keep_list(p_reservation_id) then
+    if not may_edit_guest_list(p_reservation_id) then
         return refuse('NOT_ALLOWED', 'Only who bought the table, and staff, may see who sits there.');
     end if;
     return coalesce(
@@ -344,7 +345,7 @@ begin
 end
 $$;
 
--- A guest joins a table with its invite code and their own ticket, until the night starts.
+-- A guest joins a table with its invite code and a ticket of their own, until the night starts.
 create or replace function join_vip_by_invite(p_invite_code text, p_ticket_id uuid) returns jsonb
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare

@@ -1,10 +1,10 @@
--- Tables sold: reservations, and the one checkout of a table and its host's ticket (domain 2.1, 2.2, 2.5). It locks in
--- the order that 41_vip_guests names.
+-- Tables sold: reservations, and the joint checkout of a table and its host's ticket (domain 2.1, 2.2, 2.5). Locks are
+-- taken in the order of 41_vip_guests.
 
 -- TABLES SOLD
 
--- A reservation as whoever made it is told: the same to everybody, whoever made it.
-create or replace function reservation_told(p_reservation_id uuid, p_already boolean) returns jsonb
+-- The answer about a reservation, the same for the call that made it and for every repetition.
+create or replace function reservation_answer(p_reservation_id uuid, p_already boolean) returns jsonb
 language sql stable set search_path = public, pg_temp as $$
     select jsonb_build_object('success', true, 'already', p_already, 'reservation_id', r.id,
         'qr_code_token', r.qr_code_token, 'invite_code', r.invite_code, 'status', r.status,
@@ -15,8 +15,8 @@ language sql stable set search_path = public, pg_temp as $$
     from vip_reservations r where r.id = p_reservation_id
 $$;
 
--- What is wrong with a booking as it was given, null if nothing is.
-create or replace function booking_mistake(
+-- What is wrong with a booking by itself; null if nothing is.
+create or replace function booking_refusal(
     p_purchaser jsonb, p_amount_cents integer, p_package jsonb, p_guest_passes integer
 ) returns jsonb
 language plpgsql stable set search_path = public, pg_temp as $$
@@ -42,9 +42,9 @@ begin
 end
 $$;
 
--- Why a table cannot be sold, null if it can: with the night and the table locked. p_guests: seats that are taken
--- at once, by passes and the host.
-create or replace function why_table_not_sold(
+-- Why a table cannot be sold; null if it can. Lock the night and the table first. p_guests: seats taken at once, by
+-- passes and the host.
+create or replace function table_sale_refusal(
     p_event events, p_table event_vip_tables, p_package jsonb, p_guests integer, p_now timestamptz
 ) returns jsonb
 language plpgsql stable set search_path = public, pg_temp as $$
@@ -72,8 +72,8 @@ begin
 end
 $$;
 
--- The money of a table that has no order.
-create or replace function note_table_paid(p_intent text, p_amount_cents integer) returns void
+-- Record the payment of a table without an order.
+create or replace function record_table_payment(p_intent text, p_amount_cents integer) returns void
 language sql set search_path = public, pg_temp as $$
     insert into payments (stripe_payment_intent_id, amount, amount_cents, status)
     select p_intent, p_amount_cents / 100.0, p_amount_cents, 'succeeded' where p_amount_cents > 0
@@ -81,7 +81,7 @@ language sql set search_path = public, pg_temp as $$
         amount_cents = excluded.amount_cents, status = excluded.status
 $$;
 
--- Write a reservation and its passes; the table is nobody else's any more.
+-- Write a reservation and its passes; the table is no longer available.
 create or replace function write_reservation(
     p_table event_vip_tables, p_purchaser jsonb, p_amount_cents integer, p_status text, p_intent text,
     p_package jsonb, p_guest_passes integer, p_now timestamptz
@@ -115,7 +115,7 @@ create or replace function create_vip_reservation_atomic(
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     v_intent text := nullif(p_stripe_payment_intent_id, '');
-    v_refusal jsonb := booking_mistake(p_purchaser, p_amount_cents, p_package, p_guest_passes);
+    v_refusal jsonb := booking_refusal(p_purchaser, p_amount_cents, p_package, p_guest_passes);
     v_event events;
     v_table event_vip_tables;
     v_known vip_reservations;
@@ -130,25 +130,25 @@ begin
     end if;
     select * into v_known from vip_reservations where stripe_payment_intent_id = v_intent;
     if v_known.event_vip_table_id = p_table_id then
-        return reservation_told(v_known.id, true);
-    elsif v_intent is not null and is_spent(v_intent, null) then
+        return reservation_answer(v_known.id, true);
+    elsif v_intent is not null and is_payment_used(v_intent, null) then
         return refuse('ALREADY_PROCESSED', 'This payment has bought something else.');
     end if;
     select * into v_table from event_vip_tables where id = p_table_id for no key update;
-    v_refusal := why_table_not_sold(v_event, v_table, p_package, p_guest_passes, p_now);
+    v_refusal := table_sale_refusal(v_event, v_table, p_package, p_guest_passes, p_now);
     if v_refusal is not null then
         return v_refusal;
     end if;
     v_id := write_reservation(v_table, p_purchaser, p_amount_cents,
         case when v_intent is null then 'pending' else 'confirmed' end, v_intent, p_package, p_guest_passes, p_now);
     if v_intent is not null then
-        perform note_table_paid(v_intent, p_amount_cents);
+        perform record_table_payment(v_intent, p_amount_cents);
     end if;
-    return reservation_told(v_id, false);
+    return reservation_answer(v_id, false);
 end
 $$;
 
--- A reservation that waited was paid. Its guests who came before count from now on (feed_on_reservations).
+-- Confirm a pending reservation that was paid. Guests who came before count from now on (feed_on_reservations).
 create or replace function confirm_vip_reservation(
     p_reservation_id uuid, p_stripe_payment_intent_id text, p_amount_cents integer, p_now timestamptz default now()
 ) returns jsonb
@@ -169,8 +169,8 @@ begin
     if not found then
         return refuse('RESERVATION_NOT_FOUND', 'There is no such reservation.');
     elsif v_reservation.stripe_payment_intent_id = v_intent then
-        return reservation_told(p_reservation_id, true);
-    elsif v_reservation.stripe_payment_intent_id is not null or is_spent(v_intent, null) then
+        return reservation_answer(p_reservation_id, true);
+    elsif v_reservation.stripe_payment_intent_id is not null or is_payment_used(v_intent, null) then
         return refuse('ALREADY_PROCESSED', 'This table is paid, or this payment has bought something else.');
     elsif v_event.status = 'cancelled' then
         return refuse('EVENT_CANCELLED', format('%s was cancelled.', v_event.name));
@@ -183,13 +183,13 @@ begin
     update vip_reservations set status = 'confirmed', stripe_payment_intent_id = v_intent,
         amount_paid_cents = p_amount_cents
     where id = p_reservation_id;
-    perform note_table_paid(v_intent, p_amount_cents);
-    return reservation_told(p_reservation_id, false);
+    perform record_table_payment(v_intent, p_amount_cents);
+    return reservation_answer(p_reservation_id, false);
 end
 $$;
 
--- Reservations that nobody paid within p_older: their tables can be sold again. Once the night has started nothing
--- is cancelled any more (domain 2.1): they stay `pending`.
+-- Cancel reservations that nobody paid within p_older; their tables can be sold again. Once the night has started
+-- nothing is cancelled any more (domain 2.1), so they stay `pending`.
 create or replace function release_expired_reservations(
     p_older interval default '30 minutes', p_now timestamptz default now()
 ) returns jsonb
@@ -215,8 +215,10 @@ begin
 end
 $$;
 
--- THE ONE CHECKOUT
-create or replace function checkout_told(p_order_id uuid, p_already boolean) returns jsonb
+-- THE JOINT CHECKOUT
+
+-- The answer about a checkout, the same for the call that made it and for every repetition.
+create or replace function checkout_answer(p_order_id uuid, p_already boolean) returns jsonb
 language sql stable set search_path = public, pg_temp as $$
     select jsonb_build_object('success', true, 'already', p_already, 'order_id', p_order_id,
         'reservation_id', r.id, 'ticket_id', t.id, 'link_id', l.id, 'invite_code', r.invite_code,
@@ -227,7 +229,7 @@ language sql stable set search_path = public, pg_temp as $$
     where t.order_id = p_order_id
 $$;
 
--- Order, table and the host's own ticket, linked as the booker's. The night is locked, and nothing is wrong with it.
+-- Write order, table and the host's own ticket, linked as the booker's. The night is locked and the sale is allowed.
 create or replace function write_checkout(
     p_event events, p_table event_vip_tables, p_order jsonb, p_lines jsonb, p_purchaser jsonb, p_package jsonb,
     p_guest_passes integer, p_now timestamptz
@@ -267,10 +269,10 @@ declare
     v_known orders;
     v_order_id uuid;
     v_refusal jsonb;
-    v_why text;
+    v_constraint text;
 begin
-    v_refusal := coalesce(booking_mistake(p_purchaser, (p_order ->> 'total_amount_cents')::integer, p_package,
-        p_guest_passes), order_mistake(p_order, p_lines));
+    v_refusal := coalesce(booking_refusal(p_purchaser, (p_order ->> 'total_amount_cents')::integer, p_package,
+        p_guest_passes), order_refusal(p_order, p_lines));
     if v_refusal is not null then
         return v_refusal;
     end if;
@@ -282,35 +284,31 @@ begin
     where status in ('completed', 'refunded') and (stripe_payment_intent_id = v_intent or stripe_session_id = v_session)
     limit 1;
     if found then
-        return coalesce(checkout_told(v_known.id, true),
+        return coalesce(checkout_answer(v_known.id, true),
             refuse('ALREADY_PROCESSED', 'This payment or this session has bought something else.'));
-    elsif v_intent is not null and is_spent(v_intent, null) then
+    elsif v_intent is not null and is_payment_used(v_intent, null) then
         return refuse('ALREADY_PROCESSED', 'This payment has bought something else.');
     end if;
     select * into v_table from event_vip_tables where id = p_table_id for no key update;
-    v_refusal := coalesce(why_table_not_sold(v_event, v_table, p_package, p_guest_passes + 1, now()),
-        why_not_sold(v_event, array[p_lines #>> '{0,ticket_type}'], now()));
+    v_refusal := coalesce(table_sale_refusal(v_event, v_table, p_package, p_guest_passes + 1, now()),
+        sale_refusal(v_event, array[p_lines #>> '{0,ticket_type}'], now()));
     if v_refusal is not null then
         return v_refusal;
     end if;
     begin
         v_order_id := write_checkout(v_event, v_table, p_order, p_lines, p_purchaser, p_package, p_guest_passes,
             now());
-        return checkout_told(v_order_id, false);
+        return checkout_answer(v_order_id, false);
     exception when unique_violation then
-        get stacked diagnostics v_why = constraint_name;
+        get stacked diagnostics v_constraint = constraint_name;
+        return duplicate_refusal(v_constraint);
     end;
-    if v_why in ('tickets_ticket_id_key', 'tickets_qr_code_data_key', 'tickets_code_any_case') then
-        return refuse('INVALID_ARGUMENT', 'A ticket of this number or code exists already.');
-    end if;
-    -- the same payment for two nights at once: each has its own lock
-    return refuse('ALREADY_PROCESSED', 'This payment or this session has bought something else.');
 end
 $$;
 
--- A table and the purchaser's own ticket, bought together: all of it or nothing. p_amount_cents: what was paid for
--- both; p_ticket: ticket_id, price_cents, and qr_code_data, qr_signature and ticket_type where they are not its own
--- number, none, and general admission. That ticket's code is the one code of the host.
+-- Sell a table together with the purchaser's own ticket: both or nothing. p_amount_cents: the payment for both.
+-- p_ticket: ticket_id, price_cents, and optionally qr_code_data (otherwise the ticket_id), qr_signature (none) and
+-- ticket_type (general admission). The ticket's code is the only one the host needs.
 create or replace function create_unified_vip_checkout(
     p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_ticket jsonb,
     p_stripe_payment_intent_id text, p_stripe_session_id text default null, p_package jsonb default '{}',

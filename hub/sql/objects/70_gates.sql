@@ -1,12 +1,12 @@
--- The gates: which may serve a night, which was revoked (from that moment on, by the hub's own time, nothing it sends
--- counts; protocol 4.5), and what of them somebody should look at.
+-- The gates: which serve a night, which were revoked (nothing they send counts from that moment on, by the hub's clock;
+-- protocol 4.5), and how they are.
 
 create or replace function is_revoked(p_gate text) returns boolean
 language sql stable set search_path = public, pg_temp
 return exists (select from gates where gate_id = p_gate and (status = 'revoked' or revoked_at is not null));
 
--- From now on nothing counts that this gate sends. What it was granted and has not used is free; what it let in
--- until now stays so. Returns 'revoked', 'already', or 'no gate' of this venue.
+-- Revoke a gate: nothing it sends counts from now on. Grants it has not used are released; its entries so far stay.
+-- Returns 'revoked', 'already', or 'no gate' of this venue.
 create or replace function revoke_gate(
     p_venue text, p_gate text, p_actor text, p_reason text, p_now timestamptz
 ) returns text
@@ -14,7 +14,7 @@ language plpgsql set search_path = public, pg_temp as $$
 declare
     v_free bigint;
 begin
-    -- after a batch that is being taken in, and before the next
+    -- after the batch that is being stored, and before the next
     perform lock_gates(array[p_gate]);
     if not exists (select from gates where gate_id = p_gate and venue = p_venue) then
         return 'no gate';
@@ -36,8 +36,8 @@ begin
 end
 $$;
 
--- How many gates one night has, and one venue: each gets the list of all of them.
-create or replace function keep_to_gates() returns trigger
+-- Limits the gates of a night and of a venue, because each gate gets the list of all of them.
+create or replace function enforce_gate_limit() returns trigger
 language plpgsql set search_path = public, pg_temp as $$
 declare
     c_most constant integer := 256;
@@ -57,15 +57,15 @@ begin
 end
 $$;
 
-create or replace trigger gates_at_most after insert on gates for each row execute function keep_to_gates();
+create or replace trigger gates_at_most after insert on gates for each row execute function enforce_gate_limit();
 
 create or replace trigger gate_events_at_most after insert on gate_events
-for each row execute function keep_to_gates();
+for each row execute function enforce_gate_limit();
 
--- Each night a gate serves or holds, beside the hub's own. state: 'in sync' only where both computed the same
--- digest at the same version; 'unknown' where the gate holds nothing yet, or nothing was compared yet. behind:
--- changes it lacked when it was last heard, though they were more than 5 s old; a busy night's last ones are on
--- their way to everybody. The last five columns are the night's own: what its gates do that cannot ask.
+-- Each night that a gate serves or holds, compared with the hub's. state: 'in sync' only if both have the same digest
+-- at the same version; 'unknown' if the gate holds nothing yet, or nothing was compared yet. behind: changes that it
+-- lacked when it was last heard; those of the last 5 s do not count, because they may be on their way. The last five
+-- columns are the night's own, for what its gates do when they cannot ask.
 create or replace view gate_nights as
 select coalesce(served.gate_id, held.gate_id) as gate_id, e.id as event_id, e.code, e.name,
     held.version, held.generation, held.count,
@@ -99,10 +99,10 @@ left join lateral (
 left join feed_digests d on (d.event_id, d.generation, d.version) = (e.id, held.generation, held.version)
 where e.ends_at > now() - interval '1 day';
 
--- One row a gate. link: 'online'; 'silent', which says it is online and was not heard for 45 s (a gate speaks
--- every 10 s); 'offline', by its goodbye or its last will; 'never'. lag: records its journal has and the hub
--- has not without a gap. gap: records that came and wait for one before them. oldest_unacked_s: age of the
--- first that is missing here.
+-- One row for each gate. link: 'online'; 'silent': it said that it is online and was not heard for 45 s (a gate speaks
+-- every 10 s); 'offline': by its goodbye or its last will; 'never'. lag: records of its journal above the hub's
+-- watermark. gap: records above it that are here already, waiting for one before them. oldest_unacked_s: the age of the
+-- first record that is missing here.
 create or replace view gate_health as
 select g.gate_id, g.venue, g.name, g.status = 'revoked' or g.revoked_at is not null as revoked,
     case
@@ -122,7 +122,7 @@ left join gate_status s on s.gate_id = g.gate_id
 left join gate_watermarks w on w.gate_id = s.gate_id and w.epoch = s.epoch
 left join lateral (select greatest(s.last_seq - coalesce(w.seq, 0), 0) as lag) kept on s.epoch is not null
 left join lateral (
-    -- bounded: that there is a gap matters, not whether 10,000 or more wait behind it
+    -- bounded, because it hardly matters whether 10,000 records or more wait behind a gap
     select count(*) as gap from (
         (select seq from scan_places l
             where l.gate_id = s.gate_id and l.epoch = s.epoch and l.seq > coalesce(w.seq, 0) limit 10000)
@@ -139,7 +139,7 @@ left join lateral (
     where n.gate_id = g.gate_id
 ) nights on true;
 
--- An order's record is what its gate calls by the order's id.
+-- Orders to gates. A gate's record of an order has the order's id.
 create or replace view command_outcomes with (security_invoker = true) as
 select c.*, s.occurred_at as recorded_at, s.reason as recorded_as, s.epoch as recorded_epoch,
     s.seq as recorded_seq,

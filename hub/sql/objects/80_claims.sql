@@ -1,8 +1,8 @@
--- First scan wins: gates ask before the first entry of a one-time ticket, and the hub grants it once. Where the night is
--- divided among gates, a ticket's home lends it first (domain 2.3; docs/adr/0015). A ticket that was granted to a gate
--- which then died is freed by a person.
+-- First scan wins: a gate asks before the first entry of a one-time ticket, and the hub grants it once. If the night is
+-- divided among gates, the ticket's home gate has to lend it first (domain 2.3; docs/adr/0015). If a gate dies with a
+-- grant, a person frees the ticket.
 
--- Which gate a ticket is at home at, null if none is left: gate/homes.py, byte by byte.
+-- A ticket's home gate; null if none is left. It computes the same as gate/rules/home_gate.py.
 create or replace function home_of(p_code_hash text, p_homes text[], p_retired text[] default '{}') returns text
 language sql immutable parallel safe
 return (
@@ -10,15 +10,15 @@ return (
     order by sha256(convert_to(gate || ' ' || p_code_hash, 'UTF8')) desc, gate collate "C" desc limit 1
 );
 
--- An entry as an answer to a claim gives it, under the name its gate has for the scan.
-create or replace function claim_entry_of(p_at timestamptz, p_gate text, p_scan uuid) returns jsonb
+-- An entry as it stands in a grant, with the id that its gate gave the scan.
+create or replace function grant_entry(p_at timestamptz, p_gate text, p_scan uuid) returns jsonb
 language sql stable parallel safe
 return case when p_at is not null then jsonb_build_object(
     'at', feed_time(p_at), 'gate', left(coalesce(p_gate, ''), 64), 'scan', coalesce(said_of(p_scan)::text, '')
 ) end;
 
--- What a code may do here, its row locked: the ticket's or pass's, and never its event's, which ingest holds for a
--- whole batch. A code nobody knows is locked by its hash. is_perk: comes and goes, so there is nothing to claim.
+-- The ticket or pass of a code, with its row locked. Its event is not locked, because ingest holds that for a whole
+-- batch. An unknown code is locked by its hash. is_perk: its guest may come and go, so there is nothing to claim.
 create or replace function claim_subject(p_code_hash text)
 returns table (event_id uuid, status text, entry jsonb, is_perk boolean, is_unpaid boolean)
 language plpgsql set search_path = public, pg_temp as $$
@@ -32,7 +32,7 @@ begin
         select r.* into v_table from vip_linked_tickets l join vip_reservations r on r.id = l.vip_reservation_id
         where l.ticket_id = v_ticket.id;
         return query select v_ticket.event_id, v_ticket.status,
-            claim_entry_of(v_ticket.checked_in_at, v_ticket.checked_in_by, v_ticket.checked_in_scan),
+            grant_entry(v_ticket.checked_in_at, v_ticket.checked_in_by, v_ticket.checked_in_scan),
             coalesce(v_table.status in ('confirmed', 'checked_in'), false), false;
         return;
     end if;
@@ -40,7 +40,7 @@ begin
     if found then
         select r.* into v_table from vip_reservations r where r.id = v_pass.reservation_id;
         return query select v_table.event_id, v_pass.status,
-            claim_entry_of(v_pass.checked_in_at, v_pass.checked_in_by, v_pass.checked_in_scan),
+            grant_entry(v_pass.checked_in_at, v_pass.checked_in_by, v_pass.checked_in_scan),
             v_table.status in ('confirmed', 'checked_in'), v_table.status not in ('confirmed', 'checked_in');
         return;
     end if;
@@ -48,9 +48,9 @@ begin
 end
 $$;
 
--- Whom a code is granted to, as the entry it is or will be taken with. A grant that came to nothing is released
--- here: its scan was annulled or refused, the same journal asks again, which knows best, or its gate was revoked
--- and what it has not delivered never comes: one stolen gate must not keep everybody out.
+-- The entry of a code's live grant, made or still to come; null if there is none. A grant that came to nothing is
+-- released here: its scan was annulled or refused, the same journal claims the code again, or its gate was revoked, so
+-- that a stolen gate keeps nobody out.
 create or replace function claim_holder(p_gate text, p_epoch text, p_code_hash text, p_now timestamptz)
 returns jsonb
 language plpgsql set search_path = public, pg_temp as $$
@@ -74,7 +74,7 @@ begin
         v_why := 'unused';
     end if;
     if v_why is null then
-        return claim_entry_of(coalesce(v_scan.corrected_at, v_scan.occurred_at, v_live.answered_at),
+        return grant_entry(coalesce(v_scan.corrected_at, v_scan.occurred_at, v_live.answered_at),
             v_live.gate_id, v_live.scan_id);
     end if;
     update claims set released_at = p_now, released_by = v_why
@@ -83,10 +83,10 @@ begin
 end
 $$;
 
--- A gate whose list is behind asks before it admits anybody, those with the VIP perk too (domain 2.3, "A list that
--- is behind"). So the answer says what such a gate cannot know: 'reason', why a ticket is revoked, as in the
--- decision table and in its order; 'reentry', whether it has the perk. A perk is granted without being kept:
--- there is nothing to claim.
+-- A gate whose list is behind also asks before it admits a guest with the VIP perk (domain 2.3, "A list that is
+-- behind"). So the answer has what such a gate cannot know: 'reason', why a ticket is revoked, in the order of the
+-- decision table, and 'reentry', whether it has the perk. The grant of a perk is not kept, because there is nothing to
+-- claim.
 create or replace function claim_answer(
     p_gate text, p_epoch text, p_code_hash text, p_event uuid, p_heard text[], p_now timestamptz
 ) returns jsonb
@@ -99,7 +99,7 @@ declare
     v_reason text;
 begin
     select * into v_subject from claim_subject(p_code_hash);
-    perform take_locks(array[homes_lock(p_event)], true);
+    perform take_locks(array[home_gates_lock(p_event)], true);
     select * into v_event from events where id = p_event;
     v_reason := case
         when v_subject.event_id <> p_event then 'wrong_event'
@@ -114,7 +114,7 @@ begin
     end if;
     v_entry := claim_holder(p_gate, p_epoch, p_code_hash, p_now);
     if v_subject.status is null and v_entry is null then
-        select claim_entry_of(coalesce(s.corrected_at, s.occurred_at), s.gate_id, s.scan_id) into v_entry
+        select grant_entry(coalesce(s.corrected_at, s.occurred_at), s.gate_id, s.scan_id) into v_entry
         from scans_of(array(select scan_id from scan_places where one_time_code_hash = p_code_hash)) s
         where s.annulled_at is null
         order by s.corrected_at, s.gate_id limit 1;
@@ -131,12 +131,12 @@ begin
                 || jsonb_build_object('answer', 'elsewhere');
         end if;
     end if;
-    -- of a code nobody knows here the gate's own list says more
+    -- no 'reentry' for an unknown code: the gate's own list knows more
     return jsonb_strip_nulls(jsonb_build_object('answer', 'granted', 'reentry', v_subject.is_perk));
 end
 $$;
 
--- Why this gate may not claim for this night at all; null if it may.
+-- Why this gate may not claim anything for this night; null if it may.
 create or replace function claim_refusal(p_venue text, p_gate text, p_event uuid) returns text
 language sql stable set search_path = public, pg_temp
 return case
@@ -148,9 +148,9 @@ return case
         then 'the gate does not serve this night'
 end;
 
--- Answer a claim; asking twice gives the same. Returns one of
---   {"to": gate, "grant": what to answer}, {"to": gate, "lend": home to be asked first},
---   {"refused": why nobody is answered}, or null: there is nothing to say (any more).
+-- Answer a claim; a repetition gets the same answer. Returns one of
+--   {"to": gate, "grant": the answer}, {"to": gate, "lend": the home gate to ask first},
+--   {"refused": why there is no answer}, or null: there is nothing to answer (any more).
 create or replace function claim_entry(
     p_venue text, p_gate text, p_scan uuid, p_code_hash text, p_event uuid, p_epoch text, p_heard text[],
     p_now timestamptz
@@ -165,7 +165,7 @@ begin
     if v_refusal is not null then
         return jsonb_build_object('refused', v_refusal);
     end if;
-    -- before any claim: whoever has the ticket's row goes on to the claims of it
+    -- before any claim: sessions lock the ticket's row first, and then its claims
     perform claim_subject(p_code_hash);
     select * into v_mine from claims where gate_id = p_gate and scan_id = p_scan for update;
     if found then
@@ -202,10 +202,10 @@ begin
 end
 $$;
 
--- A home gate's answer to being asked to lend; returns as claim_entry. Neither lent nor used (p_used): it cannot
--- say, and only there the ticket may enter. p_fresh: who asked longer ago has gone on, and only asking again gets
--- it an answer.
-create or replace function settle_lend(
+-- Take a home gate's answer to a request to lend; returns what claim_entry returns. If the ticket is neither lent nor
+-- used (p_used), the home gate cannot tell, and the ticket may enter only there. A claim older than p_fresh gets no
+-- answer, because its gate no longer waits; it may ask again.
+create or replace function take_lend_answer(
     p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[],
     p_now timestamptz, p_fresh interval default '2 seconds'
 ) returns jsonb
@@ -216,7 +216,7 @@ declare
     v_answer text;
 begin
     if is_revoked(p_home) then
-        -- it would say of every ticket that it is used
+        -- in the wrong hands it could call every ticket used
         return null;
     end if;
     perform claim_subject(p_code_hash);
@@ -236,15 +236,15 @@ begin
     v_answer := case when p_used or v_ticket.checked_in_at is not null then 'taken' else 'elsewhere' end;
     update claims set answer = v_answer, answered_at = p_now,
         grant_message = jsonb_strip_nulls(jsonb_build_object('answer', v_answer, 'home', p_home, 'entry',
-            claim_entry_of(v_ticket.checked_in_at, v_ticket.checked_in_by, v_ticket.checked_in_scan)))
+            grant_entry(v_ticket.checked_in_at, v_ticket.checked_in_by, v_ticket.checked_in_scan)))
     where gate_id = v_claim.gate_id and scan_id = p_scan
     returning * into v_claim;
     return jsonb_build_object('to', v_claim.gate_id, 'grant', v_claim.grant_message);
 end
 $$;
 
--- Nobody came in with this claim, or will. Before the claim itself came, it is remembered for it. A gate whose
--- record says the opposite is believed that.
+-- Take back a claim that nobody entered with, or will. It may arrive before the claim itself, and is then kept for it.
+-- If the gate's own record shows an entry, the record counts.
 create or replace function give_back(p_venue text, p_gate text, p_scan uuid, p_now timestamptz) returns void
 language sql set search_path = public, pg_temp as $$
     insert into claims (scan_id, gate_id, asked_at, released_at, released_by)
@@ -255,11 +255,11 @@ language sql set search_path = public, pg_temp as $$
     )
 $$;
 
--- What a gate says of itself (GateStatus), for its grants: those whose record came are spent; those it cannot use
--- any more are released. That is so once it has said, by its own clock p_kept_ms after the first it said since the
--- grant, or in another boot, that its door is turning (p_door) and that nothing of its journal is missing here: the
--- door decides one scan after the other and has turned since. No time alone ever frees a grant.
--- Returns how many were released.
+-- Update a gate's grants by its status (GateStatus). A grant is spent once its record is here, and released once the
+-- gate can no longer use it: in a status that comes p_kept_ms, by the gate's own clock, after the first one since the
+-- grant, or from another boot, the gate says that its door is running (p_door), and nothing of its journal is missing
+-- here. The door handles one scan at a time, so it has finished the scan of that grant. Time alone never releases a
+-- grant. Returns how many were released.
 create or replace function sweep_claims(
     p_gate text, p_epoch text, p_last_seq bigint, p_acked bigint, p_door boolean, p_boot_id text,
     p_monotonic_ms bigint, p_now timestamptz, p_kept_ms bigint default 30000
@@ -281,7 +281,7 @@ begin
         where c.gate_id = p_gate and c.epoch = p_epoch and c.answer = 'granted'
             and c.released_at is null and c.spent_at is null
             and (c.seen_boot <> p_boot_id or p_monotonic_ms - c.seen_ms >= p_kept_ms)
-            -- of what could not be read nobody knows whose admission it is
+            -- a record that could not be read may be the admission
             and not exists (
                 select from scan_quarantine q
                 where q.gate_id = p_gate and q.epoch = p_epoch and q.received_at >= c.asked_at
@@ -295,9 +295,10 @@ begin
 end
 $$;
 
--- Before a night's tickets get other homes: what a new home may not admit alone, because the hub has granted it to
--- somebody, or because it is in and the new home's list may not say so yet.
-create or replace function lend_what_is_taken(p_event uuid, p_homes text[], p_retired text[], p_now timestamptz)
+-- Called before a night's tickets get other home gates. Marks as lent what a new home gate must not admit alone,
+-- because the hub has granted it to another gate, or because its guest is in and the new home's list may not have that
+-- yet.
+create or replace function lend_taken_tickets(p_event uuid, p_homes text[], p_retired text[], p_now timestamptz)
 returns void
 language sql set search_path = public, pg_temp as $$
     insert into lends (code_hash, gate_id, event_id, lent, asked_at)
@@ -312,9 +313,9 @@ language sql set search_path = public, pg_temp as $$
     on conflict (code_hash, gate_id) do update set lent = true
 $$;
 
--- Divide the nights with the policy home_gate that this gate serves among their gates, once, from an hour before
--- the doors open. Gates that come later have no tickets of their own.
-create or replace function freeze_homes(p_gate text, p_now timestamptz default now()) returns void
+-- Divide the tickets of this gate's nights among their gates, once, from an hour before the doors open, if the policy
+-- is home_gate. Gates that are added later have no tickets of their own.
+create or replace function assign_home_gates(p_gate text, p_now timestamptz default now()) returns void
 language plpgsql set search_path = public, pg_temp as $$
 declare
     v_event uuid;
@@ -327,20 +328,20 @@ begin
         order by e.id
     loop
         perform 1 from events where id = v_event for no key update;
-        perform take_locks(array[homes_lock(v_event)]);
+        perform take_locks(array[home_gates_lock(v_event)]);
         select array_agg(g.gate_id order by g.gate_id collate "C") into v_homes
         from gate_events s join gates g on g.gate_id = s.gate_id
         where s.event_id = v_event and g.status = 'active' and g.revoked_at is null
             and g.venue = (select venue from gates where gate_id = p_gate);
-        perform lend_what_is_taken(v_event, v_homes, retired_gates, p_now) from events
+        perform lend_taken_tickets(v_event, v_homes, retired_gates, p_now) from events
         where id = v_event and home_gates = '{}';
         update events set home_gates = coalesce(v_homes, '{}') where id = v_event and home_gates = '{}';
     end loop;
 end
 $$;
 
--- Take a gate out for the night: its tickets get other homes. Returns what came of it: 'retired', 'already',
--- 'no home' of this night, or 'last': there is no other home to give them to.
+-- Take a gate out for the night; its tickets get other home gates. Returns 'retired', 'already', 'no home' (it is not a
+-- home gate of this night), or 'last' (there is no other home gate).
 create or replace function retire_gate(
     p_event uuid, p_gate text, p_actor text, p_reason text, p_now timestamptz
 ) returns text
@@ -356,8 +357,8 @@ begin
     elsif v_event.home_gates <@ (v_event.retired_gates || p_gate) then
         return 'last';
     end if;
-    perform take_locks(array[homes_lock(p_event)]);
-    perform lend_what_is_taken(p_event, v_event.home_gates, v_event.retired_gates || p_gate, p_now);
+    perform take_locks(array[home_gates_lock(p_event)]);
+    perform lend_taken_tickets(p_event, v_event.home_gates, v_event.retired_gates || p_gate, p_now);
     update events set retired_gates = retired_gates || p_gate where id = p_event;
     insert into audit_log (actor, action, target, reason, details)
     values (p_actor, 'retire', p_gate, p_reason, jsonb_build_object('event_id', p_event));
@@ -365,18 +366,20 @@ begin
 end
 $$;
 
--- Whether the scan of a grant may be here, among what its gate sent since and nobody could read.
+-- Whether the scan of a grant may be among the records that its gate sent since then and that could not be read.
 create or replace function may_be_unread(p_claim claims) returns boolean
 language sql stable set search_path = public, pg_temp
 return exists (
     select from scan_quarantine q where q.gate_id = p_claim.gate_id and q.received_at >= p_claim.asked_at
 );
 
--- Whether the scan of a grant may still come: its gate lives with the journal it was granted to, or nobody knows.
--- Not so of a gate that was revoked; of one with another journal, once that is all here (a salvaged one brings the
--- scan, a new card never does); and of one that is not heard, if a person retired it or says that it is off
--- (p_is_off). One that is heard gives its unused grants back by itself (`sweep_claims`). "Heard" is also its last
--- will: the door lives on when its line breaks. And none of it counts where something of the gate could not be read.
+-- Whether the scan of a grant may still come. It cannot if
+--   - its gate was revoked;
+--   - the gate has another journal by now, all of which is here (a salvaged journal would have brought the scan, a new
+--     card never does);
+--   - the gate is not heard, and a person retired it or says that it is off (p_is_off). A gate that is heard returns
+--     unused grants by itself (`sweep_claims`). Its last will counts as heard: the door goes on without a line.
+-- The last two count only if everything that the gate sent since the grant could be read.
 create or replace function may_still_use(p_claim claims, p_is_off boolean, p_now timestamptz) returns boolean
 language sql stable set search_path = public, pg_temp
 return not (
@@ -399,8 +402,8 @@ return not (
     )
 );
 
--- A person frees a ticket whose grant came to nothing. Returns what came of it, {"outcome": 'freed', 'no ticket',
--- 'no grant', 'used', 'unread' or 'alive', "gate": who has or had the grant}; nothing is changed unless it is 'freed'.
+-- Free a ticket by hand whose grant came to nothing. Returns {"outcome": 'freed', 'no ticket', 'no grant', 'used',
+-- 'unread' or 'alive', "gate": the gate that has or had the grant}; nothing is changed unless it is 'freed'.
 create or replace function free_grant(
     p_event uuid, p_ticket text, p_is_off boolean, p_actor text, p_reason text, p_now timestamptz
 ) returns jsonb

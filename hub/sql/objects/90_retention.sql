@@ -1,10 +1,9 @@
--- What is kept of a night that is over, and for how long (data model 3.1; docs/operations.md, Retention and erasure;
+-- What is kept of a night once it is over, and for how long (data model 3.1; docs/operations.md, Retention and erasure;
 -- docs/adr/0021).
 
--- Why the scans that were received from p_from to before p_to must stay; null if they may go. A double admission
--- that nobody has looked at is settled by what its two scans say; and of a night that is not over somebody may still
--- want to know who is in.
-create or replace function why_scans_stay(p_from timestamptz, p_to timestamptz, p_now timestamptz) returns text
+-- Why scans received in [p_from, p_to) have to stay; null if they may go. Whoever looks at a double admission needs its
+-- two scans, and while a night goes on somebody may want to know who is in.
+create or replace function reason_to_keep_scans(p_from timestamptz, p_to timestamptz, p_now timestamptz) returns text
 language sql stable set search_path = public, pg_temp as $$
     select case
         when exists (
@@ -22,9 +21,9 @@ language sql stable set search_path = public, pg_temp as $$
     end
 $$;
 
--- Archive whole months that end by p_before: their scans are counted and dropped. Never of the last 60 days,
--- whatever is asked for: a gate keeps what was taken in for 30 (`retain_days`), and may send it again. With
--- p_is_dry nothing is changed. -> {months: [{month, scans}], kept: [{month, why}]}
+-- Archive whole months that end by p_before: count their scans and drop them. The last 60 days always stay, because a
+-- gate keeps acknowledged scans for 30 (`retain_days`) and may send them again. p_is_dry: change nothing.
+-- -> {months: [{month, scans}], kept: [{month, why}]}
 create or replace function archive_scans(
     p_before date, p_is_dry boolean default false, p_now timestamptz default now()
 ) returns jsonb
@@ -37,7 +36,7 @@ declare
     v_gone jsonb := '[]';
     v_kept jsonb := '[]';
 begin
-    -- as whoever makes a part: one at a time
+    -- the lock that whoever makes a partition takes
     perform take_locks(array['scan partitions']);
     for v_month in
         select name, since, since + interval '1 month' as until, to_char(since, 'YYYY-MM') as label from (
@@ -46,7 +45,7 @@ begin
             where i.inhparent = 'public.scan_logs'::regclass and c.relname ~ '^scan_logs_\d{4}_\d{2}$'
         ) parts where (since + interval '1 month') at time zone 'UTC' <= v_before order by since
     loop
-        v_why := why_scans_stay(v_month.since at time zone 'UTC', v_month.until at time zone 'UTC', p_now);
+        v_why := reason_to_keep_scans(v_month.since at time zone 'UTC', v_month.until at time zone 'UTC', p_now);
         if v_why is not null then
             v_kept := v_kept || jsonb_build_object('month', v_month.label, 'why', v_why);
             continue;
@@ -54,7 +53,7 @@ begin
         execute format('select count(*) from public.%I', v_month.name) into v_scans;
         v_gone := v_gone || jsonb_build_object('month', v_month.label, 'scans', v_scans);
         if not p_is_dry then
-            perform count_and_drop(v_month.name);
+            perform archive_partition(v_month.name);
         end if;
     end loop;
     if not p_is_dry and v_gone <> '[]' then
@@ -65,10 +64,11 @@ begin
 end
 $$;
 
-create or replace function count_and_drop(p_part text) returns void
+-- Count the scans of a partition into scan_counts, and drop it.
+create or replace function archive_partition(p_part text) returns void
 language plpgsql set search_path = public, pg_temp as $$
 begin
-    -- nothing comes in between counting and dropping
+    -- no scan may come in between counting and dropping
     execute format('lock table public.%I in access exclusive mode', p_part);
     execute format($count$
         insert into scan_counts as known (event_id, gate_id, day, record, verdict, reason, kind, count, annulled)
@@ -82,7 +82,7 @@ begin
 end
 $$;
 
--- Mail that was sent, or given up, so long ago.
+-- Delete mail that was sent, or given up, longer than p_older ago.
 create or replace function purge_mail(p_older interval, p_now timestamptz default now()) returns jsonb
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare

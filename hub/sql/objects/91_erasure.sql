@@ -1,7 +1,7 @@
--- Personal data goes when its time has come, or when a person asks for it (docs/operations.md, Retention and erasure;
+-- Personal data is erased once its time is up, or when a person asks for it (docs/operations.md, Retention and erasure;
 -- docs/adr/0021).
 
--- ERASURE. Counts, money, ids and hashes stay; whose they were does not.
+-- ERASURE. Counts, money, ids and hashes stay; the people they belong to do not.
 
 -- Rows of the feed as the gate's `FeedRow` has them, without names.
 create or replace function without_names(p_row jsonb) returns jsonb
@@ -12,15 +12,35 @@ return case p_row ->> 't'
     else p_row
 end;
 
--- Of a table's package what says how many and which; the rest was written by people.
+-- What a table's package says of numbers and kind. People wrote the rest.
 create or replace function without_people(p_package jsonb) returns jsonb
 language sql immutable parallel safe
 return coalesce((
     select jsonb_object_agg(key, value) from jsonb_each(p_package) where key in ('guestCount', 'tier')
 ), '{}');
 
--- Erase who these orders, tickets and tables were of. Locked in the order everybody locks in. The feed's new rows
--- have no names; those of before lose theirs. Returns how many of each had something to erase.
+-- Remove the names from the feed's earlier rows of these tickets and tables. Returns how many rows had one.
+create or replace function erase_names_in_feed(p_events uuid[], p_tickets uuid[], p_reservations uuid[])
+returns integer
+language plpgsql set search_path = public, pg_temp as $$
+declare
+    v_rows integer;
+begin
+    update admission_changes set row = without_names(row)
+    where event_id = any (p_events) and row <> without_names(row) and (
+        row ->> 'subject_id' = any (p_tickets::text[]) or row ->> 'reservation_id' = any (
+            p_reservations::text[] || array(
+                select vip_reservation_id::text from vip_linked_tickets where ticket_id = any (p_tickets)
+            )
+        )
+    );
+    get diagnostics v_rows = row_count;
+    return v_rows;
+end
+$$;
+
+-- Erase the people behind these orders, tickets and tables, in the common order of locks. The feed gets new rows
+-- without names. Returns how many of each had something to erase.
 create or replace function erase_people(
     p_events uuid[], p_orders uuid[], p_tickets uuid[], p_reservations uuid[]
 ) returns jsonb
@@ -31,7 +51,6 @@ declare
     v_reservations integer;
     v_passes integer;
     v_mails integer;
-    v_rows integer;
 begin
     perform 1 from events where id = any (p_events) order by id for no key update;
     update orders set customer_email = null, customer_name = null, stripe_customer_id = null, metadata = '{}'
@@ -59,26 +78,14 @@ begin
         or payload ->> 'ticket_id' = any (p_tickets::text[])
         or payload ->> 'reservation_id' = any (p_reservations::text[]);
     get diagnostics v_mails = row_count;
-    update admission_changes set row = without_names(row)
-    where event_id = any (p_events) and row <> without_names(row) and (
-        row ->> 'subject_id' = any (p_tickets::text[]) or row ->> 'reservation_id' = any (
-            p_reservations::text[] || array(
-                select vip_reservation_id::text from vip_linked_tickets where ticket_id = any (p_tickets)
-            )
-        )
-    );
-    get diagnostics v_rows = row_count;
     return jsonb_build_object('orders', v_orders, 'tickets', v_tickets, 'reservations', v_reservations,
-        'guest_passes', v_passes, 'mails', v_mails, 'feed_rows', v_rows);
+        'guest_passes', v_passes, 'mails', v_mails,
+        'feed_rows', erase_names_in_feed(p_events, p_tickets, p_reservations));
 end
 $$;
 
-create or replace function erasure_refusal(p_code text, p_message text) returns jsonb
-language sql immutable
-return jsonb_build_object('success', false, 'error', p_code, 'message', p_message);
-
--- Erase the personal data of a night that is over. `already`: it was done before; what has come since is erased
--- as well. -> {already, orders, tickets, reservations, guest_passes, mails, feed_rows}
+-- Erase the personal data of a night that is over. `already`: it was done before, and the numbers are of what has come
+-- since. -> {already, orders, tickets, reservations, guest_passes, mails, feed_rows}
 create or replace function erase_personal_data(p_event_id uuid, p_actor text, p_now timestamptz default now())
 returns jsonb
 language plpgsql security definer set search_path = public, pg_temp as $$
@@ -89,13 +96,13 @@ declare
     v_mails integer;
 begin
     if coalesce(btrim(p_actor), '') = '' then
-        return erasure_refusal('INVALID_ARGUMENT', 'Say who erases it; it is recorded.');
+        return refuse('INVALID_ARGUMENT', 'Say who erases it; it is recorded.');
     end if;
     select * into v_event from events where id = p_event_id for no key update;
     if not found then
-        return erasure_refusal('EVENT_NOT_FOUND', 'There is no such night.');
+        return refuse('EVENT_NOT_FOUND', 'There is no such night.');
     elsif p_now < v_event.ends_at then
-        return erasure_refusal('EVENT_NOT_OVER', 'This night is not over: its guests still need their names.');
+        return refuse('EVENT_NOT_OVER', 'This night is not over: its guests still need their names.');
     end if;
     v_already := exists (select from audit_log where action = 'erase' and target = p_event_id::text);
     v_done := erase_people(
@@ -111,7 +118,7 @@ begin
     v_done := v_done || jsonb_build_object('mails', (v_done ->> 'mails')::integer + v_mails);
     update admission_changes set row = without_names(row)
     where event_id = p_event_id and row <> without_names(row);
-    -- what staff wrote to a scan may name a guest; who of the staff it was stays
+    -- a note that staff wrote on a scan may name a guest; the name of its author stays
     update scan_logs set note = ''
     where event_id = p_event_id and note <> '' and received_at > v_event.doors_open_at - interval '1 day';
     if not v_already then
@@ -122,9 +129,9 @@ begin
 end
 $$;
 
--- Erase one person by e-mail, everywhere; refused as long as they are to come to a night that is not over. What
--- others bought for them has no address of theirs unless it was given. The record holds a hash of the address.
--- `already`: there was nothing left.
+-- Erase one person everywhere, by e-mail. Refused while they have a ticket for a night that is not over. Tickets that
+-- others bought for them are found only if they carry their address. The audit log keeps a hash of the address.
+-- `already`: there was nothing left to erase.
 create or replace function erase_person(p_email text, p_actor text, p_now timestamptz default now()) returns jsonb
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
@@ -139,7 +146,7 @@ declare
     v_failures integer;
 begin
     if coalesce(btrim(p_actor), '') = '' or coalesce(v_email, '') !~ '^\S+@\S+$' then
-        return erasure_refusal('INVALID_ARGUMENT', 'An e-mail address and who erases it are both needed.');
+        return refuse('INVALID_ARGUMENT', 'An e-mail address and who erases it are both needed.');
     end if;
     v_orders := array(select id from orders where lower(customer_email) = v_email);
     v_reservations := array(select id from vip_reservations where lower(purchaser_email) = v_email);
@@ -157,7 +164,7 @@ begin
     select string_agg(name, ', ' order by ends_at) into v_coming from events
     where id = any (v_events) and ends_at > p_now;
     if v_coming is not null then
-        return erasure_refusal('EVENT_NOT_OVER', format('This person is to come to %s. Erase them after it.', v_coming));
+        return refuse('EVENT_NOT_OVER', format('This person is a guest of %s. Erase them once it is over.', v_coming));
     end if;
     v_done := erase_people(v_events, v_orders, v_tickets, v_reservations);
     update payment_failures set customer_email = null, metadata = '{}' where lower(customer_email) = v_email;

@@ -1,7 +1,7 @@
--- Who may do what; docs/security.md is drawn from the result, and says why. First everything of ours is closed to
--- everybody but its owner, then opened by name. Only what is ours: in a Supabase project `public` holds other people's
--- tables and functions too, owned by whoever migrates and open on purpose. Our tables are listed; our functions and
--- views are those this transaction has made (`hub.db.objects`).
+-- Who may do what. docs/security.md is drawn from the result, and says why. First everything of ours is closed to all
+-- but its owner, then opened by name. What is not ours is left alone: in a Supabase project `public` also holds other
+-- people's tables and functions, with the same owner and open on purpose. Our tables are listed here; our functions and
+-- views are those that this transaction has created (`hub.db.objects`).
 
 do $$
 declare
@@ -25,7 +25,7 @@ begin
         if v_kind in ('r', 'p') then
             execute format('alter table %s enable row level security', v_name);
         elsif v_kind = 'v' then
-            -- a view shows nobody more than they may see
+            -- a view shows only the rows that its reader may see
             execute format('alter view %s set (security_invoker = true)', v_name);
         end if;
         execute format('revoke all on %s %s from public, anon, authenticated, service_role',
@@ -38,8 +38,8 @@ begin
         execute format('revoke all on function %s from public, anon, authenticated, service_role', v_name);
     end loop;
 
-    -- THE HUB: a login that is a member of service_role and nothing more. The policy opens all rows; what may be done
-    -- with them, the grants below say.
+    -- THE HUB: a login that is a member of service_role and nothing more. The policy opens all rows; the grants below
+    -- say what may be done with them.
     for v_name in
         select oid::regclass from pg_class
         where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and relname = any (c_tables)
@@ -47,7 +47,7 @@ begin
     loop
         execute format('create policy service_works on %s to service_role using (true) with check (true)', v_name);
     end loop;
-    -- every function but those of triggers, which nobody calls
+    -- every function except those of triggers, which are never called
     for v_name in
         select oid::regprocedure from pg_proc
         where pronamespace = 'public'::regnamespace and xmin = pg_current_xact_id()::xid
@@ -61,8 +61,8 @@ $$;
 revoke create on schema public from public, anon, authenticated, service_role;
 grant usage on schema public to anon, authenticated, service_role;
 
--- What is made later is closed as well, until a migration opens it; where default privileges are somebody's already,
--- as a Supabase project's are, they stay theirs.
+-- Objects created later are closed as well, until a migration opens them. Default privileges that are set already, as
+-- in a Supabase project, stay as they are.
 do $$
 begin
     if not exists (select from pg_default_acl where defaclrole = current_user::regrole) then
@@ -76,7 +76,7 @@ grant select on state_transitions, owner_assignments, staff,
     scan_times
 to service_role;
 
--- only ever added to
+-- append-only
 grant select, insert on admission_changes, audit_log, payment_failures, scan_quarantine, scan_repeats to service_role;
 
 grant select, insert, update on active_hubs, boot_clocks, boots, commands, email_queue, event_vip_tables, events, gate_events,
@@ -88,7 +88,7 @@ grant select, insert, update, delete on alerts, claims, feed_digests, lends, set
     webhook_events
 to service_role;
 
--- EVERYBODY: the nights to come, their tables, and what is left
+-- EVERYBODY: coming nights, their tables, and how many tickets are left
 
 grant select (id, name, code, description, event_date, doors_open_at, starts_at, ends_at, venue_capacity,
     ticket_types, status)
@@ -105,8 +105,8 @@ using (event_id in (select id from events where status = 'scheduled'));
 
 grant execute on function event_availability(uuid) to anon, authenticated;
 
--- PEOPLE WHO ARE LOGGED IN: whether one is a customer, staff or an owner, each policy and each function asks. In
--- a subselect: asked once a query, not once a row.
+-- PEOPLE WHO ARE LOGGED IN: each policy and each function checks whether they are customers, staff or owners. In a
+-- subselect, so that it is checked once for each query and not for each row.
 
 grant execute on function is_owner(), is_staff(), my_email(), acting_as() to authenticated;
 
@@ -124,27 +124,27 @@ on tickets to authenticated;
 
 grant select on vip_reservations, vip_guest_passes to authenticated;
 
--- Who bought the table sees the names of who sits there, and not their addresses.
+-- The purchaser of a table sees its guests' names, and not their addresses.
 grant select (id, vip_reservation_id, order_id, ticket_id, purchased_by_name, is_booker_purchase, linked_by,
     created_at, updated_at)
 on vip_linked_tickets to authenticated;
 
 grant select on gate_status, scan_conflicts, scan_logs, vip_scan_logs to authenticated;
 
--- Not the hash of a gate's token.
+-- Without the hash of a gate's token.
 grant select (id, gate_id, venue, name, epoch, version, last_seen_at, status, revoked_at, created_at, updated_at)
 on gates to authenticated;
 
 grant select on audit_log, commands, owner_assignments, refunds, scan_counts, scan_quarantine to authenticated;
 
--- An owner settles a failure; what failed stays as it was reported.
+-- An owner marks a failure as resolved; the report itself stays as it came.
 grant select, update (resolved, resolved_at, resolved_by) on payment_failures to authenticated;
 create policy owners_view_payment_failures on payment_failures for select to authenticated using (is_owner());
 create policy owners_update_payment_failures on payment_failures for update to authenticated
 using (is_owner()) with check (is_owner());
 create policy service_insert_payment_failures on payment_failures for insert to service_role with check (true);
 
--- CUSTOMERS: what is theirs by the address they have proved
+-- CUSTOMERS: what belongs to their confirmed address
 
 create policy customers_see_their_own on orders for select to authenticated
 using (lower(customer_email) = (select my_email()));
@@ -190,14 +190,14 @@ begin
 end
 $$;
 
--- The first to say that a conflict was seen stays, under their own name.
+-- The first acknowledgement of a conflict stays, under the name of whoever made it.
 grant update (acknowledged_by, acknowledged_at) on scan_conflicts to authenticated;
 
 create policy staff_acknowledges on scan_conflicts for update to authenticated
 using (acknowledged_by is null and (select is_staff()))
 with check (acknowledged_by = (select acting_as()) and acknowledged_at is not null);
 
--- Columns and no more: who may update or delete in a whole table may also lock it against everybody.
+-- Columns only: whoever may update or delete in a whole table may also lock it.
 grant select, insert (id, user_id, name, role), update (user_id, name, role) on staff to authenticated;
 
 create policy owners_manage on staff to authenticated

@@ -1,14 +1,14 @@
 -- due_alerts --
--- What is to be told now. All that waits of one gate and reason together, unless the same was told lately;
--- each conflict by itself, as it now is.
+-- The alerts to publish now. Those of one gate and reason are one message, unless one was sent lately. Each conflict is
+-- a message of its own, as it stands now.
 SELECT a.gate_id, a.reason, (array_agg(a.scan_id::text ORDER BY a.number))[1] AS id,
     min(a.at) AS at, count(*) AS count, array_agg(a.number) AS numbers,
     '' AS other_gate, NULL::timestamptz AS other_at, NULL::text AS subject_id
 FROM alerts a
 WHERE a.venue = %(venue)s AND a.sent_at IS NULL AND a.reason <> 'conflict' AND NOT EXISTS (
-    SELECT FROM alerts told
-    WHERE (told.venue, told.gate_id, told.reason) = (a.venue, a.gate_id, a.reason)
-        AND told.sent_at > now() - %(every_s)s * interval '1 second'
+    SELECT FROM alerts earlier
+    WHERE (earlier.venue, earlier.gate_id, earlier.reason) = (a.venue, a.gate_id, a.reason)
+        AND earlier.sent_at > now() - %(every_s)s * interval '1 second'
 )
 GROUP BY a.gate_id, a.reason
 UNION ALL (
@@ -28,8 +28,8 @@ ORDER BY numbers
 UPDATE alerts SET sent_at = now() WHERE number = ANY(%(numbers)s)
 
 -- unused_grants --
--- Gates that were granted tickets lately and sent no scan with those grants. The newest do not count, for their
--- scans may be on their way; nor those given back, for they keep nobody out.
+-- Gates that were granted tickets lately and sent no scan with those grants. The newest grants do not count, because
+-- their scans may be on their way, nor do returned ones, because they keep nobody out.
 SELECT c.gate_id, count(*) AS unused FROM claims c JOIN gates g ON g.gate_id = c.gate_id
 WHERE g.venue = %(venue)s AND c.answer = 'granted' AND coalesce(c.released_by, 'unused') = 'unused'
     AND c.asked_at > %(now)s::timestamptz - %(minutes)s * interval '1 minute'
@@ -38,8 +38,8 @@ WHERE g.venue = %(venue)s AND c.answer = 'granted' AND coalesce(c.released_by, '
 GROUP BY c.gate_id HAVING count(*) > %(most)s
 ORDER BY c.gate_id
 
--- note_greedy --
--- Once in so many minutes, as long as it goes on.
+-- note_unused_grants --
+-- At most once in so many minutes, as long as it goes on.
 INSERT INTO alerts (scan_id, venue, gate_id, reason, at)
 SELECT gen_random_uuid(), %(venue)s, %(gate_id)s, 'unused_grants', %(now)s
 WHERE NOT EXISTS (
@@ -48,7 +48,7 @@ WHERE NOT EXISTS (
 )
 
 -- note_flooding --
--- Once in so many seconds, as long as it goes on, whichever part of the hub sees it.
+-- At most once in so many seconds, as long as it goes on, whichever part of the hub notices.
 INSERT INTO alerts (scan_id, venue, gate_id, reason, at)
 SELECT gen_random_uuid(), %(venue)s, %(gate_id)s, 'flooding', now()
 WHERE NOT EXISTS (
@@ -57,7 +57,7 @@ WHERE NOT EXISTS (
 )
 
 -- flooding_lately --
--- Gates that sent more than their share, and when they were last found to.
+-- Gates that exceeded their budgets, and when that was last noticed.
 SELECT a.gate_id, max(a.at) AS flooding_at FROM alerts a
 WHERE a.venue = %(venue)s AND a.reason = 'flooding' AND a.at > now() - %(lately_s)s * interval '1 second'
 GROUP BY a.gate_id

@@ -1,5 +1,5 @@
 -- open_conflicts --
--- Double admissions nobody has looked at, the oldest first. A scan that is archived has no gate and no time.
+-- Double admissions that nobody has acknowledged, the oldest first. An archived scan has no gate and no time.
 SELECT c.id::text AS id, e.code AS night, t.ticket_id AS ticket, c.rule,
     w.gate_id AS winner_gate, w.corrected_at AS winner_at, w.corrected_uncertainty_ms AS winner_uncertainty_ms,
     l.gate_id AS loser_gate, l.corrected_at AS loser_at, l.corrected_uncertainty_ms AS loser_uncertainty_ms

@@ -7,12 +7,12 @@ SELECT gate_id, token_hash FROM gates
 WHERE token_hash IS NOT NULL AND status <> 'revoked' AND revoked_at IS NULL
 
 -- gate_names --
--- Not more than a configuration has room for (sync.wire.messages).
+-- At most as many as a configuration can hold (sync.wire.messages).
 SELECT gate_id, left(name, 120) AS name FROM gates WHERE venue = %(venue)s AND status = 'active' ORDER BY gate_id
 LIMIT 256
 
 -- listed_gates --
--- Whom the broker lets speak: as many as a venue has (`keep_to_gates`), each but the revoked.
+-- The gates that the broker accepts: all of the venue (`enforce_gate_limit`) except revoked ones.
 SELECT gate_id FROM gates WHERE venue = %(venue)s AND status <> 'revoked' AND revoked_at IS NULL
 ORDER BY gate_id COLLATE "C"
 
@@ -20,10 +20,10 @@ ORDER BY gate_id COLLATE "C"
 SELECT gate_id FROM gates WHERE venue = %(venue)s AND (status = 'revoked' OR revoked_at IS NOT NULL) ORDER BY gate_id
 
 -- gate_config_events --
--- Every night a guest may hold a ticket for, with whether this gate serves it, as the JSON of the gate's Event.
--- What is over is served for a week, so that its tickets are still known, and named for a month: what a
--- gate keeps does not grow with the season. Of more than 400 (`sync.wire.messages.MOST_NIGHTS`) first its own, then the
--- nearest. Of a night that is over nobody asks any more whose ticket is at home where.
+-- Every night that a guest may hold a ticket for, as the JSON of the gate's Event, with whether this gate serves it. A
+-- night that is over is served for a week, so that its tickets are still known, and listed for a month, so that what a
+-- gate keeps does not grow with the season. Of more than 400 (`sync.wire.messages.MOST_NIGHTS`) the gate's own come
+-- first, then the nearest. A night that is over is sent without its home gates, which no longer matter.
 SELECT (f.row || jsonb_build_object('served', e.is_served)
     || CASE WHEN e.ends_at < now() - interval '1 day' THEN '{"homes": [], "retired": []}' ELSE '{}'::jsonb END
 )::text AS event
@@ -41,7 +41,7 @@ ORDER BY e.doors_open_at
 SELECT FROM gate_events WHERE gate_id = %(gate_id)s AND event_id = %(event_id)s
 
 -- snapshot_head --
--- `changes`: how many of the versions after `since` are kept; not counted for a whole snapshot.
+-- `changes`: how many of the versions after `since` are kept. Not counted for a whole snapshot.
 SELECT e.admission_version AS version, e.feed_generation AS generation,
     CASE WHEN %(since)s > 0 THEN (
         SELECT count(*) FROM admission_changes c WHERE c.event_id = e.id AND c.version > %(since)s
@@ -50,7 +50,7 @@ SELECT e.admission_version AS version, e.feed_generation AS generation,
 FROM events e WHERE e.id = %(event_id)s
 
 -- snapshot_count --
--- How many lines `snapshot_rows` gives.
+-- How many lines `snapshot_rows` returns.
 SELECT (SELECT count(*) FROM feed_events WHERE event_id = %(event_id)s)
     + (SELECT count(*) FROM feed_tables WHERE event_id = %(event_id)s)
     + (SELECT count(*) FROM feed_admissions WHERE event_id = %(event_id)s) AS count
@@ -59,8 +59,8 @@ SELECT (SELECT count(*) FROM feed_events WHERE event_id = %(event_id)s)
 SELECT count(*) FROM events WHERE false
 
 -- snapshot_rows --
--- The night, its tables, then everybody who may enter, each in the order of their keys: the same rows are
--- the same bytes, and a gate writes them in the order its file is in.
+-- The night, its tables, then everybody who may enter, each ordered by key. So the same rows make the same bytes, and a
+-- gate writes them in the order of its file.
 SELECT line FROM (
     SELECT 1 AS part, '' AS key, row::text AS line FROM feed_events WHERE event_id = %(event_id)s
     UNION ALL

@@ -2,5 +2,5 @@
 SELECT 'archive_scans(date, boolean, timestamptz)'::regprocedure
 
 -- wait_briefly --
--- Whoever is in the way at the door goes first.
+-- Scans at the door come first.
 SELECT set_config('lock_timeout', '5s', true)

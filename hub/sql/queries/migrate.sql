@@ -1,6 +1,6 @@
 -- migrate_alone --
--- Before there is a table of ours to lock a row of. Anybody who can connect could have it: so it is not waited for
--- without a word (`migrating`).
+-- An advisory lock, because there may be no table of ours yet. Any session can hold it, so the wait is logged
+-- (`migrating`).
 SELECT pg_try_advisory_lock(hashtextextended('maguey-hub migrate', 0)) AS mine
 
 -- migrating --
@@ -13,7 +13,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
     AND (l.classid::bigint << 32) + l.objid::bigint = k.key
 
 -- may_migrate --
--- tables: may make some, and change those that are there; roles, schemas: may make those that are missing.
+-- tables: may create tables and change the existing ones. roles, schemas: may create those that are missing.
 SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AND NOT EXISTS (
         SELECT FROM pg_class WHERE oid = to_regclass('events') AND NOT pg_has_role(relowner, 'USAGE')
     ) AS tables,

@@ -2,7 +2,7 @@
 SELECT digest FROM applied_objects LIMIT 1
 
 -- drop_objects --
--- What somebody else's object depends on stays, and is replaced where its signature allows it.
+-- An object that somebody else's object depends on stays, and is replaced if its signature allows it.
 DO $$
 DECLARE
     v_object record;
@@ -18,8 +18,8 @@ END
 $$
 
 -- note_objects --
--- All that this transaction has made, told by the xmin of its rows in the catalog. What was made later may depend on
--- what was made before it.
+-- All objects that this transaction has created, known by the xmin of their rows in the catalog. Later ones may depend
+-- on earlier ones.
 INSERT INTO applied_objects (position, type, identity, digest)
 SELECT row_number() OVER (ORDER BY made.is_last, made.oid DESC), named.type, named.identity, %(digest)s
 FROM (

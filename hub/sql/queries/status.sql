@@ -1,11 +1,11 @@
 -- kept_status --
--- What is known of a gate of this venue; no row if there is no such gate.
+-- The stored status of a gate of this venue; no row if there is no such gate.
 SELECT g.gate_id, is_revoked(g.gate_id) AS revoked, s.gate_id IS NOT NULL AS has_status, s.boot_id, s.monotonic_ms, s.clock, s.said_at
 FROM gates g LEFT JOIN gate_status s ON s.gate_id = g.gate_id
 WHERE g.gate_id = %(gate_id)s AND g.venue = %(venue)s
 
 -- take_status --
--- All a gate says of itself. A retained one does not change when the gate was heard.
+-- A gate's whole status. A retained one does not change when the gate was heard.
 INSERT INTO gate_status (gate_id, online, version, event_id, cache_version, cache_age_s, epoch, last_seq, acked,
     unacked, oldest_unacked_s, clock, clock_offset_ms, clock_uncertainty_ms, boot_id, monotonic_ms, isolated, door,
     parts, way, counters, held, flooding, said_at, heard_at)
@@ -24,14 +24,14 @@ ON CONFLICT (gate_id) DO UPDATE SET (online, version, event_id, cache_version, c
     coalesce(excluded.heard_at, gate_status.heard_at))
 
 -- note_complete --
--- Everything it has recorded was here when it said so, but for what may just be on its way.
+-- Note that everything the gate had recorded was here when it said so, except what may be on its way.
 UPDATE gate_status s SET complete_at = s.heard_at
 WHERE s.gate_id = %(gate_id)s AND s.heard_at IS NOT NULL AND s.last_seq <= %(slack)s + coalesce(
     (SELECT w.seq FROM gate_watermarks w WHERE (w.gate_id, w.epoch) = (s.gate_id, s.epoch)), 0
 )
 
 -- take_goodbye --
--- A goodbye or a last will says one thing; the rest stays as it was last said.
+-- A goodbye or a last will changes `online` only.
 INSERT INTO gate_status (gate_id, online, version) VALUES (%(gate_id)s, false, %(version)s)
 ON CONFLICT (gate_id) DO UPDATE SET online = false
 
@@ -44,7 +44,8 @@ WHERE gate_id = %(gate_id)s
 SELECT note_boot_clock(%(gate_id)s, %(boot_id)s, %(monotonic_ms)s, %(at)s, %(uncertainty_ms)s)
 
 -- digests_wanted --
--- Nights of which a gate holds exactly the hub's version, which was not computed yet, nor another lately.
+-- Nights that a gate holds in exactly the hub's version, if the digest of that version was not computed yet, nor
+-- another one lately.
 SELECT DISTINCT e.id AS event_id
 FROM gate_status s
 CROSS JOIN LATERAL jsonb_to_recordset(s.held) AS h (event_id uuid, version bigint, generation bigint)
@@ -58,7 +59,7 @@ WHERE s.gate_id = ANY (%(gates)s) AND NOT EXISTS (
 )
 
 -- compute_digest --
--- In one statement, so that version and rows are of the same moment.
+-- In one statement, so that version and rows belong together.
 INSERT INTO feed_digests (event_id, generation, version, digest, computed_at)
 SELECT id, feed_generation, admission_version, feed_digest(id), %(now)s FROM events WHERE id = %(event_id)s
 ON CONFLICT (event_id, generation, version) DO NOTHING
@@ -75,7 +76,7 @@ SELECT gate_id, event_id::text AS event_id, code, state, version FROM gate_night
 WHERE gate_id = ANY (%(gates)s) AND version IS NOT NULL
 
 -- gate_health --
--- evidence: what a revoked gate has sent since, which changes nothing.
+-- evidence: how many records a revoked gate has sent since, which change nothing.
 SELECT h.*, g.revoked_at, coalesce(s.flooding, '{}') AS sees_flooding, CASE WHEN h.revoked THEN (
     SELECT count(*) FROM scan_quarantine q WHERE q.gate_id = h.gate_id AND q.received_at >= g.revoked_at
 ) ELSE 0 END AS evidence
@@ -86,7 +87,7 @@ WHERE h.venue = %(venue)s ORDER BY h.name, h.gate_id
 SELECT id::text AS event_id FROM events WHERE status = 'cancelled'
 
 -- too_long --
--- Names from before they had bounds, of nights that are not over: gates are told the beginning (`feed_text`).
+-- Names from before they had bounds, of nights that are not over. Gates get the beginning (`feed_text`).
 SELECT e.code, n.what, n.id::text AS id, n.characters, n.most FROM events e
 CROSS JOIN LATERAL (
     SELECT 'the night''s name' AS what, e.id, length(e.name) AS characters, 120 AS most

@@ -29,7 +29,7 @@ def test_a_retirement_that_loses_a_deadlock_is_done_anyway(dsn: str, owner_dsn: 
         retiring.execute("SET deadlock_timeout = '10ms'")
         retiring.execute("SET ROLE maguey_hub")
         other.execute("LOCK TABLE lends")
-        first.execute("SELECT take_locks(ARRAY[homes_lock(%s)])", [night.event])
+        first.execute("SELECT take_locks(ARRAY[home_gates_lock(%s)])", [night.event])
         with capture_logs() as logs, ThreadPoolExecutor(2) as pool:
             done = pool.submit(retire, retiring, "PF", "gate-1", "Eva", "water in it", NOW)
             until_blocked(world, retiring.info.backend_pid)

@@ -212,7 +212,7 @@ def test_a_guest_of_a_coming_night_is_not_erased(world: World, conn: Connection)
     before = personal(world)
     done = erase_person(conn, "ana@example.com", "Carla")
     assert done.error == "EVENT_NOT_OVER"
-    assert done.message == "This person is to come to Night CO. Erase them after it."
+    assert done.message == "This person is a guest of Night CO. Erase them once it is over."
     assert personal(world) == before
 
 

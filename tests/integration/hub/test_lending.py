@@ -378,7 +378,7 @@ def test_a_claim_that_waited_for_a_retired_gate_asks_the_new_home(night: Night, 
     night.ask("gate-3", code, scan, heard=["gate-2"])
     retire(conn, night.event, "gate-2", "Eva", "water in it", NOW)
     wanted = {"venue": "main", "home": "gate-2", "scan": scan, "code_hash": code, "now": NOW}
-    told = call(conn, "settle_lend", lent=True, used=False, heard=["gate-1"], **wanted)
+    told = call(conn, "take_lend_answer", lent=True, used=False, heard=["gate-1"], **wanted)
     assert (told["to"], told["lend"]) == ("gate-3", "gate-1")
 
 
@@ -437,7 +437,7 @@ def granted_in_the_end(conn: Connection, night: Night, gate_id: str, code: str) 
     if told is not None and "lend" in told:
         wanted = {"venue": night.venue, "home": told["lend"], "scan": scan, "code_hash": code}
         wanted |= {"lent": True, "used": False, "heard": night.gates, "now": after(0.01)}
-        told = call(conn, "settle_lend", **wanted)
+        told = call(conn, "take_lend_answer", **wanted)
     assert told is not None
     return str(told["grant"]["answer"])
 

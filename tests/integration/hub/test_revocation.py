@@ -212,7 +212,7 @@ def test_a_revoked_homes_answer_about_its_tickets_does_not_count(
     assert told["lend"] == "gate-1"
     revoked(conn)
     wanted = {"venue": VENUE, "home": "gate-1", "scan": scan, "code_hash": code, "lent": False}
-    assert call(conn, "settle_lend", used=True, heard=["gate-1"], now=NOW, **wanted) is None
+    assert call(conn, "take_lend_answer", used=True, heard=["gate-1"], now=NOW, **wanted) is None
     assert world.one("SELECT answer FROM claims WHERE scan_id = %s", scan) is None
     # nor is it asked any more, whether it was heard or not
     told = night.ask("gate-2", night.code(), heard=["gate-1", "gate-2"])

@@ -1,6 +1,6 @@
--- holders --
--- Who holds what sessions of the hub wait for. Of a chain of those who wait only its beginning: the others can do
--- nothing about it. A session of the hub's own that works is none. pid 0 is a prepared transaction.
+-- blocking_sessions --
+-- The sessions that block sessions of the hub. Of a chain of waiting sessions only the first, because the others can do
+-- nothing about it. The hub's own sessions do not count while they work. pid 0 is a prepared transaction.
 WITH RECURSIVE waiting AS (
     SELECT DISTINCT a.pid FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid AND NOT l.granted
     WHERE a.datname = current_database() AND a.usename = current_user AND a.application_name = 'maguey-hub'
