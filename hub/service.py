@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import structlog
@@ -92,5 +93,6 @@ def _activate(config: HubConfig, active: contextlib.ExitStack, outage: SharedOut
     active.enter_context(claims_worker(config, outage, broker_outage, venue_gates))
     active.enter_context(lock_watcher(config, outage))
     active.enter_context(settle_worker(config, outage))
+    writer = active.enter_context(ThreadPoolExecutor(1, "scans"))
     _log.info("ingest started", venue=config.venue)
-    return Consumer(config, broker, venue_gates=venue_gates)
+    return Consumer(config, broker, venue_gates=venue_gates, writer=writer)

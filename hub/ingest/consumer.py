@@ -2,7 +2,7 @@
 
 The order makes it safe: a message is acknowledged to the broker, and a scan to its gate, only after the
 commit. Before that, the broker or the gate still has it and sends it again, and a repeated scan changes
-nothing (invariants 1, 2 and 5).
+nothing (invariants 1, 2 and 5). While Postgres works on one batch, the next one is read and decoded.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor, wait
 from itertools import groupby
 
 import psycopg
@@ -49,11 +50,37 @@ FROZEN_SECONDS = 5
 _log = structlog.get_logger()
 
 
+class _Reading:
+    """Messages that are not yet committed, with their contents. `records`: how many these hold."""
+
+    def __init__(self) -> None:
+        self.messages: list[Delivery] = []
+        self.contents: list[Batch] = []
+        self.records = 0
+        self.gates: set[str] = set()
+
+    def add(self, gate_id: str, message: Delivery, batch: Batch) -> None:
+        """Add one message."""
+        self.messages.append(message)
+        self.contents.append(batch)
+        self.records += len(batch.records)
+        self.gates.add(gate_id)
+
+    def extend(self, other: _Reading) -> None:
+        """Add all messages of another."""
+        self.messages += other.messages
+        self.contents += other.contents
+        self.records += other.records
+        self.gates |= other.gates
+
+
 class Consumer:
     """Stores the scans of a venue. Survives the absence of the broker and of the database.
 
     :param now: seconds, of a clock that never jumps.
     :param venue_gates: gets the names of the venue's gates.
+    :param writer: has one thread, in which batches are written while the next one is read. None: they are
+        written at once, and nothing is read meanwhile.
     """
 
     def __init__(
@@ -62,16 +89,18 @@ class Consumer:
         broker: HubLink,
         now: Callable[[], float] = time.monotonic,
         venue_gates: VenueGates | None = None,
+        writer: Executor | None = None,
     ) -> None:
         self._config = config
         self._broker = broker
         self._topics = Topics(venue=config.venue)
         self._alerts = AlertPublisher(broker, self._topics, now)
         self._venue_gates = venue_gates or VenueGates()
-        self._pending: list[Delivery] = []
-        self._contents: list[Batch] = []
-        self._count = 0
-        self._gates: set[str] = set()
+        self._writer = writer
+        self._reading = _Reading()
+        """What is committed next."""
+        self._writing = _Reading()
+        """What Postgres works on right now."""
         self._undecided: Delivery | None = None
         self._budgets = GateBudgets(rates_of_scans(config.watch.guests_per_second), now)
         self._floods = GateFloods(config.venue, "scans", now)
@@ -145,15 +174,20 @@ class Consumer:
         """Wait for a message, then take the others that are there already, each gate in turn."""
         turned_away: list[Delivery] = []
         with contextlib.suppress(queue.Empty):
-            if not self._pending:
+            if not self._reading.messages:
                 self._sort(self._next(wait_s), turned_away)
+        self._take_more(turned_away)
+        return bool(self._reading.messages)
+
+    def _take_more(self, turned_away: list[Delivery]) -> None:
+        """Take what is there already, up to a batch. `turned_away`: as `_sort`; acknowledged here."""
+        with contextlib.suppress(queue.Empty):
             for _ in range(MESSAGES_READ):
-                if self._count >= BATCH_RECORDS or self._undecided is not None:
+                if self._reading.records >= BATCH_RECORDS or self._undecided is not None:
                     break
                 self._sort(self._next(), turned_away)
         if turned_away:
             self._broker.acknowledge(*turned_away)
-        return bool(self._pending)
 
     def _next(self, wait_s: float | None = None) -> Delivery:
         if self._undecided is not None:
@@ -170,8 +204,8 @@ class Consumer:
             turned_away.append(message)
         elif not self._budgets.is_spent(gate_id):
             self._add(gate_id, message)
-        elif gate_id in self._gates:
-            # its messages in this batch may be repeats, which cost less; the commit will tell
+        elif gate_id in self._reading.gates or gate_id in self._writing.gates:
+            # its messages in these batches may be repeats, which cost less; the commit will tell
             self._undecided = message
         else:
             self._floods.turned_away(gate_id)
@@ -181,24 +215,38 @@ class Consumer:
         batch = read_batch(message, self._topics)
         for kind, count in cost_of(batch, len(message.payload)).items():
             self._budgets.take(gate_id, kind, count)
-        self._pending.append(message)
-        self._contents.append(batch)
-        self._count += len(batch.records)
-        self._gates.add(gate_id)
+        self._reading.add(gate_id, message, batch)
 
     def _commit(self, conn: Connection) -> None:
-        batch = merge(self._contents)
-        result = write_batch(conn, batch)
-        self._broker.acknowledge(*self._pending)
+        self._writing, self._reading = self._reading, _Reading()
+        try:
+            batch = merge(self._writing.contents)
+            result = self._write(conn, batch)
+        except BaseException:
+            self._writing.extend(self._reading)
+            self._writing, self._reading = _Reading(), self._writing
+            raise
+        self._broker.acknowledge(*self._writing.messages)
         self.note_awake()  # Postgres answered in this session: no other hub has become active
         self._set_aside(result)
         self._give_back(result)
         self._log_result(result)
-        self._pending, self._contents, self._count, self._gates = [], [], 0, set()
+        self._writing = _Reading()
         for gate_id, ack in result.acks:
             self._broker.publish(self._topics.ack(gate_id), encode(ack), retain=True)
         if any(record.record == "event" for record in batch.records):
             self._alerts.check_now()
+
+    def _write(self, conn: Connection, batch: Batch) -> BatchResult:
+        if self._writer is None:
+            return write_batch(conn, batch)
+        written = self._writer.submit(write_batch, conn, batch)
+        try:
+            self._take_more([])
+        finally:
+            # nothing else may use the connection before that
+            wait([written])
+        return written.result()
 
     def _set_aside(self, result: BatchResult) -> None:
         """Ignore a gate whose scans were not committed, so that the others go on. It sends them again."""
@@ -228,7 +276,7 @@ class Consumer:
 
     def _give_back(self, result: BatchResult) -> None:
         """Charge repeats as repeats: a whole journal may come again."""
-        for message, batch in zip(self._pending, self._contents, strict=True):
+        for message, batch in zip(self._writing.messages, self._writing.contents, strict=True):
             gate_id = self._topics.gate_of(message.topic) or ""
             if known := result.known.get(gate_id):
                 charged, right = (cost_of(batch, len(message.payload), ids) for ids in (frozenset(), known))

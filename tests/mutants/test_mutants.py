@@ -36,12 +36,12 @@ MUTANTS = (
     Mutant(
         "acknowledging before the commit",
         "hub/ingest/consumer.py",
-        "        result = write_batch(conn, batch)\n        self._broker.acknowledge(*self._pending)\n",
-        "        acks = [(one.gate_id, Ack(epoch=one.epoch, seq=one.seq)) for one in batch.records]\n"
-        "        self._broker.acknowledge(*self._pending)\n"
-        "        for gate_id, ack in acks:\n"
-        "            self._broker.publish(self._topics.ack(gate_id), encode(ack), retain=True)\n"
-        "        result = write_batch(conn, batch)\n",
+        "            result = self._write(conn, batch)\n",
+        "            acks = [(one.gate_id, Ack(epoch=one.epoch, seq=one.seq)) for one in batch.records]\n"
+        "            self._broker.acknowledge(*self._writing.messages)\n"
+        "            for gate_id, ack in acks:\n"
+        "                self._broker.publish(self._topics.ack(gate_id), encode(ack), retain=True)\n"
+        "            result = self._write(conn, batch)\n",
         (f"{HUB}/test_consumer.py::test_neither_broker_nor_gate_gets_an_ack_before_the_commit",),
     ),
     Mutant(
