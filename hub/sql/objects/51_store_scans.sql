@@ -234,7 +234,7 @@ language sql set search_path = public, pg_temp as $$
                 else 'this scan_id belongs to another scan' end
         from misfit
         on conflict do nothing
-    ), told as (
+    ), alerted as (
         insert into alerts (scan_id, venue, gate_id, reason, at)
         select distinct md5(gate_id || ' admits ' || date_trunc('hour', now()))::uuid, split_part(topic, '/', 3),
             gate_id, 'flooding', now()
@@ -257,7 +257,7 @@ language sql set search_path = public, pg_temp as $$
 $$;
 
 -- Numberings in which one boot goes on after another has begun: no machine does that alone.
-create or replace function entangled(p_numberings jsonb) returns jsonb
+create or replace function numberings_of_two_machines(p_numberings jsonb) returns jsonb
 language plpgsql stable set search_path = public, pg_temp as $$
 begin
     return (
@@ -271,7 +271,7 @@ begin
 end
 $$;
 
--- Two machines under one identity, or a journal that was put back: told once of a numbering.
+-- Two machines under one identity, or a journal that was put back: one alert for a numbering.
 create or replace function note_clones(p_places jsonb, p_venue text) returns void
 language sql set search_path = public, pg_temp as $$
     insert into alerts (scan_id, venue, gate_id, reason, at)
@@ -413,7 +413,7 @@ begin
         );
         perform ask_again(v_numberings);
         perform settle_scans(v_stored, places_to_settle(v_stored, v_newest), v_venue);
-        perform note_clones(entangled(v_numberings), v_venue);
+        perform note_clones(numberings_of_two_machines(v_numberings), v_venue);
         perform note_alerts(v_stored, p_topics);
     end if;
     return cardinality(v_stored);

@@ -95,8 +95,8 @@ language sql stable set search_path = public, pg_temp as $$
 $$;
 
 -- These places; from the beginning of the boot where a measured time goes back beyond doubt, or where the boot's
--- clocks may contradict each other (`whole`, or torn): who was wrong is seen from all of the boot only (`unsettled`).
-create or replace function widened(p_places jsonb) returns jsonb
+-- clocks may contradict each other (`whole`, or torn): who was wrong is seen from all of the boot only (`times_to_correct`).
+create or replace function from_start_of_boot(p_places jsonb) returns jsonb
 language plpgsql stable set search_path = public, pg_temp as $$
 declare
     v_since timestamptz := received_since(p_places);
@@ -155,14 +155,67 @@ language sql set search_path = public, pg_temp as $$
     where (b.gate_id, b.epoch, b.boot_id) = (t.gate_id, t.epoch, t.boot_id)
 $$;
 
--- The times that are not what they should be, from these places on (`widened`). Numbers are the order in which
+-- The times that are not what they should be, from these places on (`from_start_of_boot`). Numbers are the order in which
 -- things happened: no record is before the one before it, of the same boot, or, if nobody knows its time, of any.
 -- Where measured times of one boot contradict that beyond doubt, the hub was wrong about its own time
 -- for a while: those that most of the boot does not agree with, by more than half a minute, do not count, and
 -- lie between their neighbours, as uncertain as they were wrong. Where the boot's clock is not what most of the
 -- boot's measured times agree with, its unmeasured records are placed by the best of these.
-create or replace function unsettled(p_places jsonb)
+create or replace function times_to_correct(p_places jsonb)
 returns table (scan_id uuid, at timestamptz, uncertainty_ms bigint)
+language plpgsql stable set search_path = public, pg_temp as $$
+#variable_conflict use_column
+begin
+    return query with placed as (
+        select b.scan_id, b.gate_id, b.epoch, b.seq, b.boot_id, b.corrected_at, b.corrected_uncertainty_ms,
+            b.is_heard, b.is_anchor, b.chain,
+            case when by_common.is_so then after_boot(b.common, b.monotonic_ms) else b.at end as at,
+            case when by_common.is_so
+                then b.common_uncertainty_ms + ceil(abs(b.monotonic_ms - b.common_monotonic_ms) / 10000.0)::bigint
+                else b.uncertainty_ms end as uncertainty_ms,
+            b.base, b.monotonic_ms, b.common, b.common_monotonic_ms
+        from times_by_boot(p_places) b cross join lateral (
+            select coalesce(is_apart(b.clock_base, b.clock_monotonic_ms, b.common, b.common_monotonic_ms,
+                give_or_take(b.clock_uncertainty_ms)), false) as is_so
+        ) by_common
+    ), compared as (
+        select placed.*, give_or_take(uncertainty_ms) as give, coalesce(is_apart(
+            base, monotonic_ms, common, common_monotonic_ms, give_or_take(uncertainty_ms)), false) as is_apart
+        from placed
+    ), judged as (
+        select compared.*, is_apart and coalesce(
+            max(at - give) filter (where is_heard and not is_apart) over earlier > at + give
+            or min(at + give) filter (where is_heard and not is_apart) over later < at - give, false) as is_wrong
+        from compared
+        window earlier as (partition by gate_id, epoch, boot_id order by seq
+                rows between unbounded preceding and 1 preceding),
+            later as (partition by gate_id, epoch, boot_id order by seq desc
+                rows between unbounded preceding and 1 preceding)
+    ), settled as (
+        select judged.*, coalesce(
+            max(at) filter (where not is_wrong) over (partition by gate_id, epoch, chain order by seq),
+            min(at) filter (where is_heard and not is_wrong) over (partition by gate_id, epoch, boot_id)
+        ) as settled_at
+        from judged
+    )
+    select s.scan_id, s.settled_at, u.ms from settled s cross join lateral (
+        select s.uncertainty_ms + ceil(abs(extract(epoch from s.settled_at - s.at)) * 1000)::bigint as ms
+    ) u
+    where not s.is_anchor
+        and (s.settled_at, u.ms) is distinct from (s.corrected_at, s.corrected_uncertainty_ms);
+end
+$$;
+
+-- The times from these places on, each place after the last scan before it (`is_anchor`), with what most of its boot's
+-- measured times make of the boot's beginning: `common`, by the record that said so. chain: from one record whose time
+-- is known at the beginning of a boot to the next.
+create or replace function times_by_boot(p_places jsonb)
+returns table (
+    scan_id uuid, gate_id text, epoch text, seq bigint, boot_id text, corrected_at timestamptz,
+    corrected_uncertainty_ms bigint, is_heard boolean, at timestamptz, uncertainty_ms bigint, base timestamptz,
+    monotonic_ms bigint, clock_base timestamptz, clock_monotonic_ms bigint, clock_uncertainty_ms bigint,
+    is_anchor boolean, chain bigint, common timestamptz, common_monotonic_ms bigint, common_uncertainty_ms bigint
+)
 language plpgsql stable set search_path = public, pg_temp as $$
 #variable_conflict use_column
 declare
@@ -195,51 +248,12 @@ begin
                 range between '30 seconds' preceding and '30 seconds' following
             ) as company
         from link
-    ), chained as (
-        select marked.*,
-            count(*) filter (where is_start) over (partition by gate_id, epoch order by seq) as chain,
-            first_value(base) over best as common, first_value(monotonic_ms) over best as common_monotonic_ms,
-            first_value(uncertainty_ms) over best as common_uncertainty_ms
-        from marked
-        window best as (partition by gate_id, epoch, boot_id order by company desc, uncertainty_ms, seq)
-    ), placed as (
-        select scan_id, gate_id, epoch, seq, boot_id, corrected_at, corrected_uncertainty_ms, is_heard, is_anchor,
-            chain, base, monotonic_ms, common, common_monotonic_ms,
-            case when by_common.is_so then after_boot(common, monotonic_ms) else at end as at,
-            case when by_common.is_so
-                then common_uncertainty_ms + ceil(abs(monotonic_ms - common_monotonic_ms) / 10000.0)::bigint
-                else uncertainty_ms end as uncertainty_ms
-        from chained cross join lateral (
-            select coalesce(is_apart(clock_base, clock_monotonic_ms, common, common_monotonic_ms,
-                give_or_take(clock_uncertainty_ms)), false) as is_so
-        ) by_common
-    ), compared as (
-        select placed.*, give_or_take(uncertainty_ms) as give, coalesce(is_apart(
-            base, monotonic_ms, common, common_monotonic_ms, give_or_take(uncertainty_ms)), false) as is_apart
-        from placed
-    ), judged as (
-        select compared.*, is_apart and coalesce(
-            max(at - give) filter (where is_heard and not is_apart) over earlier > at + give
-            or min(at + give) filter (where is_heard and not is_apart) over later < at - give, false) as is_wrong
-        from compared
-        window earlier as (partition by gate_id, epoch, boot_id order by seq
-                rows between unbounded preceding and 1 preceding),
-            later as (partition by gate_id, epoch, boot_id order by seq desc
-                rows between unbounded preceding and 1 preceding)
-    ), settled as (
-        select judged.*, coalesce(
-            max(at) filter (where not is_wrong) over (partition by gate_id, epoch, chain order by seq),
-            min(at) filter (where is_heard and not is_wrong) over (partition by gate_id, epoch, boot_id)
-        ) as settled_at
-        from judged
     )
-    select s.scan_id, s.settled_at, u.ms
-    from settled s
-    cross join lateral (
-        select s.uncertainty_ms + ceil(abs(extract(epoch from s.settled_at - s.at)) * 1000)::bigint as ms
-    ) u
-    where not s.is_anchor
-        and (s.settled_at, u.ms) is distinct from (s.corrected_at, s.corrected_uncertainty_ms);
+    select m.scan_id, m.gate_id, m.epoch, m.seq, m.boot_id, m.corrected_at, m.corrected_uncertainty_ms, m.is_heard,
+        m.at, m.uncertainty_ms, m.base, m.monotonic_ms, m.clock_base, m.clock_monotonic_ms, m.clock_uncertainty_ms,
+        m.is_anchor, count(*) filter (where is_start) over (partition by gate_id, epoch order by seq),
+        first_value(base) over best, first_value(monotonic_ms) over best, first_value(uncertainty_ms) over best
+    from marked m window best as (partition by gate_id, epoch, boot_id order by company desc, uncertainty_ms, seq);
 end
 $$;
 
@@ -271,7 +285,7 @@ begin
 end
 $$;
 
--- Of these places, those that are settled at once (`widened`), and those that are left for afterwards, written down.
+-- Of these places, those that are settled at once (`from_start_of_boot`), and those that are left for afterwards, written down.
 -- What is being settled meanwhile has to be looked at again.
 create or replace function put_off(p_places jsonb, out near jsonb, out far jsonb)
 language plpgsql set search_path = public, pg_temp as $$
@@ -280,7 +294,7 @@ declare
     v_then record;
 begin
     select * into v_first from within_bound(p_places);
-    select * into v_then from within_bound(widened(v_first.near));
+    select * into v_then from within_bound(from_start_of_boot(v_first.near));
     near := v_then.near;
     far := nullif(coalesce(v_first.far, '[]') || coalesce(v_then.far, '[]'), '[]');
     insert into settlings as s (gate_id, epoch, seq, whole)
@@ -302,7 +316,7 @@ $$;
 
 -- Of these scans, those of these places: when they were by their own and their boot's clock alone, until their order
 -- is settled with the rest.
-create or replace function by_themselves(p_scans uuid[], p_places jsonb)
+create or replace function times_by_own_clock(p_scans uuid[], p_places jsonb)
 returns table (scan_id uuid, at timestamptz, uncertainty_ms bigint)
 language plpgsql stable set search_path = public, pg_temp as $$
 #variable_conflict use_column
@@ -332,7 +346,7 @@ returns table (scan_id uuid, at timestamptz, uncertainty_ms bigint)
 language plpgsql stable set search_path = public, pg_temp
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set jit = off as $$
 begin
-    return query select * from unsettled(widened(jsonb_build_array(
+    return query select * from times_to_correct(from_start_of_boot(jsonb_build_array(
         jsonb_build_object('gate_id', p_gate, 'epoch', p_epoch, 'seq', p_seq, 'whole', p_whole)
     )));
 end
@@ -347,7 +361,7 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bit
 declare
     -- before the lock: it looks at all there is
     v_torn text[] := array(
-        select boot_id from torn_boots(widened(jsonb_build_array(
+        select boot_id from torn_boots(from_start_of_boot(jsonb_build_array(
             jsonb_build_object('gate_id', p_gate, 'epoch', p_epoch, 'seq', p_seq, 'whole', p_whole)
         )))
     );

@@ -49,9 +49,32 @@ begin
 end
 $$;
 
--- Make the rows of one code what its admissions now are. A row whose loser is no admission any more takes on a
--- loser that has no row, which is nothing new to anybody; what is left over is withdrawn, what is missing
--- is made, and told to the venue.
+-- The pairs of one code whose admissions but the winner are p_losers: id: the row that is there, null for one that is
+-- missing. loser_scan: whom it pairs from now on, null if that stays. A row whose loser is no admission any more takes
+-- on a loser that has no row, which is nothing new to anybody; what is left over `is_over`.
+create or replace function pairs_of(p_code text, p_losers uuid[])
+returns table (id uuid, loser_scan uuid, is_over boolean)
+language sql stable set search_path = public, pg_temp as $$
+    with idle as (
+        select c.id, row_number() over (order by c.created_at, c.id) as place from scan_conflicts c
+        where c.code_hash = p_code and c.withdrawn_at is null and c.loser_scan <> all (p_losers)
+    ), unpaired as (
+        select l.scan_id, row_number() over (order by l.scan_id) as place from unnest(p_losers) as l (scan_id)
+        where not exists (
+            select from scan_conflicts c where c.loser_scan = l.scan_id and c.withdrawn_at is null
+        )
+    )
+    select kept.id, u.scan_id, i.id is not null and u.scan_id is null
+    from scan_conflicts kept
+    left join idle i on i.id = kept.id
+    left join unpaired u on u.place = i.place
+    where kept.code_hash = p_code and kept.withdrawn_at is null
+    union all
+    select null, u.scan_id, false from unpaired u where u.place > (select count(*) from idle)
+$$;
+
+-- Make the rows of one code what its admissions now are (`pairs_of`): what is left over is withdrawn, what is missing
+-- is made, and the venue alerted to it.
 create or replace function pair_admissions(p_code text, p_venue text) returns void
 language plpgsql set search_path = public, pg_temp as $$
 declare
@@ -67,45 +90,33 @@ begin
     select coalesce(array_agg(s.scan_id), '{}') into v_losers from scans_of(v_scans) s
     where s.annulled_at is null and s.scan_id <> v_winner;
 
-    with idle as (
-        select c.id, row_number() over (order by c.created_at, c.id) as place from scan_conflicts c
-        where c.code_hash = p_code and c.withdrawn_at is null and c.loser_scan <> all (v_losers)
-    ), unpaired as (
-        select l.scan_id, row_number() over (order by l.scan_id) as place from unnest(v_losers) as l (scan_id)
-        where not exists (
-            select from scan_conflicts c where c.loser_scan = l.scan_id and c.withdrawn_at is null
-        )
+    with pair as materialized (
+        select * from pairs_of(p_code, v_losers)
     ), put_right as (
         update scan_conflicts c set
-            winner_scan = case when paired.is_over then c.winner_scan else v_winner end,
-            loser_scan = coalesce(paired.loser_scan, c.loser_scan),
-            rule = case when paired.is_over then c.rule else v_rule end,
-            withdrawn_at = case when paired.is_over then now() end,
+            winner_scan = case when pair.is_over then c.winner_scan else v_winner end,
+            loser_scan = coalesce(pair.loser_scan, c.loser_scan),
+            rule = case when pair.is_over then c.rule else v_rule end,
+            withdrawn_at = case when pair.is_over then now() end,
             -- who looked at it did not see this one
-            acknowledged_by = case when paired.loser_scan is null then c.acknowledged_by end,
-            acknowledged_at = case when paired.loser_scan is null then c.acknowledged_at end
-        from (
-            select kept.id, u.scan_id as loser_scan, i.id is not null and u.scan_id is null as is_over
-            from scan_conflicts kept
-            left join idle i on i.id = kept.id
-            left join unpaired u on u.place = i.place
-            where kept.code_hash = p_code and kept.withdrawn_at is null
-        ) paired
-        where c.id = paired.id and (paired.is_over
+            acknowledged_by = case when pair.loser_scan is null then c.acknowledged_by end,
+            acknowledged_at = case when pair.loser_scan is null then c.acknowledged_at end
+        from pair
+        where c.id = pair.id and (pair.is_over
             or (c.winner_scan, c.loser_scan, c.rule)
-                is distinct from (v_winner, coalesce(paired.loser_scan, c.loser_scan), v_rule))
+                is distinct from (v_winner, coalesce(pair.loser_scan, c.loser_scan), v_rule))
     ), made as (
         insert into scan_conflicts (code_hash, ticket_id, winner_scan, loser_scan, rule)
         select p_code, (select id from tickets where code_hash = p_code order by id limit 1), v_winner,
-            u.scan_id, v_rule
-        from unpaired u where u.place > (select count(*) from idle)
+            pair.loser_scan, v_rule
+        from pair where pair.id is null
         returning id, winner_scan
     )
     insert into alerts (scan_id, venue, gate_id, reason, at)
     select m.id, p_venue, w.gate_id, 'conflict', w.corrected_at
     from made m cross join lateral scans_of(array[m.winner_scan]) w
     where p_venue <> '';
-    -- nobody need be told of what was over before anybody was
+    -- nobody needs an alert to what was over before it was sent
     delete from alerts a using scan_conflicts c
     where c.code_hash = p_code and c.withdrawn_at is not null and a.scan_id = c.id and a.sent_at is null;
 end

@@ -365,9 +365,9 @@ begin
         select coalesce(array_agg(u.scan_id), '{}'), coalesce(array_agg(u.at), '{}'),
             coalesce(array_agg(u.uncertainty_ms), '{}')
         into v_moved, v_at, v_ms from (
-            select * from unsettled(v_near)
+            select * from times_to_correct(v_near)
             union all
-            select * from by_themselves(array(select s.scan_id from unnest(p_stored) s), v_far)
+            select * from times_by_own_clock(array(select s.scan_id from unnest(p_stored) s), v_far)
         ) u;
     end if;
     perform take_effect(p_stored, v_moved, v_at, v_ms, v_near, p_venue);

@@ -112,7 +112,7 @@ def test_the_times_are_the_same_whether_put_off_or_not(hurried: World, conn: Con
                     settle(conn, found_now[0], "main")
             put_off += settle_all(conn, "main")
             everything = f'[{{"gate_id": "{gate}", "epoch": "e1", "seq": 1}}]'
-            assert hurried.all("SELECT * FROM unsettled(%s)", everything) == [], (night, way)
+            assert hurried.all("SELECT * FROM times_to_correct(%s)", everything) == [], (night, way)
             found[way] = times(hurried, gate)
             assert found[way] == found["at once"], (night, way)
     assert put_off > 0
@@ -130,7 +130,7 @@ def test_records_that_arrive_during_settling_are_settled_too(hurried: World, con
 
     assert not settle(conn, one, "main", meanwhile)
     assert settle_all(conn, "main") > 0
-    assert hurried.all('SELECT * FROM unsettled(\'[{"gate_id": "gate-1", "epoch": "e1", "seq": 1}]\')') == []
+    assert hurried.all('SELECT * FROM times_to_correct(\'[{"gate_id": "gate-1", "epoch": "e1", "seq": 1}]\')') == []
 
 
 def test_an_admission_put_off_counts_at_once_and_moves_with_its_scan(

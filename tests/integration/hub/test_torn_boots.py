@@ -170,7 +170,7 @@ def test_any_batching_and_order_gives_the_same_times(world: World, conn: Connect
                 _tell(conn, gate, batch)
             found[way] = times(world, gate)
             everything = f'[{{"gate_id": "{gate}", "epoch": "e1", "seq": 1}}]'
-            assert world.all("SELECT * FROM unsettled(%s)", everything) == [], (night, way)
+            assert world.all("SELECT * FROM times_to_correct(%s)", everything) == [], (night, way)
             assert found[way] == found["at once"], (night, way)
         _assert_in_order(said, found["at once"])
 
