@@ -347,3 +347,18 @@ def test_a_batch_in_which_no_record_can_be_stored_does_not_stop_the_hub(
     impossible = [record(seq=seq, note="\0") for seq in (1, 2)]
     assert take(conn, *impossible) == [("gate-1", Ack(epoch="e1", seq=2))]
     assert world.one("SELECT count(*) FROM scan_quarantine") == 2
+
+
+def test_of_records_whose_places_and_ids_cross_each_is_kept_that_nothing_kept_rules_out(
+    conn: Connection, world: World
+) -> None:
+    """Only a hostile gate sends such: in the order of their numbers, whatever an earlier one did not take."""
+    first, second, third = (record(seq) for seq in (1, 2, 3))
+    taken_id = record(2, scan_id=first.scan_id)
+    taken_by_second = record(3, scan_id=second.scan_id)
+    for order in itertools.permutations((first, taken_id, second, taken_by_second, third)):
+        world.run("TRUNCATE scan_logs, scan_places, scan_quarantine, boots, gate_watermarks")
+        take(conn, *order)
+        kept = world.all("SELECT seq, scan_id::text FROM scan_logs ORDER BY seq")
+        assert kept == [(1, first.scan_id), (2, second.scan_id), (3, third.scan_id)]
+        assert world.one("SELECT count(*) FROM scan_quarantine") == 2

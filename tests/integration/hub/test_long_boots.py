@@ -130,7 +130,10 @@ def test_records_that_arrive_during_settling_are_settled_too(hurried: World, con
 
     assert not settle(conn, one, "main", meanwhile)
     assert settle_all(conn, "main") > 0
-    assert hurried.all('SELECT * FROM times_to_correct(\'[{"gate_id": "gate-1", "epoch": "e1", "seq": 1}]\')') == []
+    assert (
+        hurried.all('SELECT * FROM times_to_correct(\'[{"gate_id": "gate-1", "epoch": "e1", "seq": 1}]\')')
+        == []
+    )
 
 
 def test_an_admission_put_off_counts_at_once_and_moves_with_its_scan(

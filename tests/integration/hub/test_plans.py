@@ -15,9 +15,12 @@ import psycopg
 import pytest
 
 from demo.servers import Postgres
+from gate.rules.model import ScanRecord
 from hub.db.connection import Connection, connect
 from hub.db.statements import query
+from hub.ingest.batch import Batch, _row, write_batch
 from tests.integration.hub.shop import lines, order
+from tests.integration.hub.world import World, record
 
 LARGE = 2_000
 """From this many rows on, no table may be read as a whole."""
@@ -156,10 +159,84 @@ def test_changes_of_a_night_are_found_by_its_version(full: Connection) -> None:
 def test_an_order_is_recorded_and_recognised_by_indexes(full: Connection) -> None:
     event = full.execute(f"SELECT {EVENT}::text AS id".encode()).fetchone()
     assert event is not None
-    told = {"lines": msgspec.json.encode(lines(3)).decode()}
-    new = told | {"order": msgspec.json.encode(order(event["id"])).decode()}
-    record = b"SELECT record_ticket_order(p_order => %(order)s, p_lines => %(lines)s)"
-    check(full, record, new, "orders_stripe_payment_intent_id_key")
+    asked = {"lines": msgspec.json.encode(lines(3)).decode()}
+    new = asked | {"order": msgspec.json.encode(order(event["id"])).decode()}
+    sql = b"SELECT record_ticket_order(p_order => %(order)s, p_lines => %(lines)s)"
+    check(full, sql, new, "orders_stripe_payment_intent_id_key")
     again = order(event["id"], stripe_payment_intent_id="pi_old_57", stripe_session_id="cs_old_57")
-    known = told | {"order": msgspec.json.encode(again).decode()}
-    check(full, record, known, "tickets_order")
+    known = asked | {"order": msgspec.json.encode(again).decode()}
+    check(full, sql, known, "tickets_order")
+
+
+# --- before anybody has counted the rows ---
+
+BATCH = 500
+SCANS = 20_000
+
+
+def batches(event: str, codes: list[tuple[str, str]]) -> Iterator[list[ScanRecord]]:
+    """First entries in order, of three gates."""
+    for place in range(0, len(codes), BATCH):
+        yield [
+            record(
+                number // 3 + 1,
+                gate_id=f"gate-{number % 3}",
+                clock="synced",
+                clock_uncertainty_ms=5,
+                event_id=event,
+                subject_id=codes[number][0],
+                code_hash=codes[number][1],
+            )
+            for number in range(place, place + BATCH)
+        ]
+
+
+def rows_touched(conn: Connection, records: list[ScanRecord]) -> int:
+    """How many rows Postgres reads, makes and throws away for this batch, which it then forgets."""
+    topics = {one.gate_id: f"maguey/v1/main/gates/{one.gate_id}/scans" for one in records}
+    wanted = {"records": f"[{','.join(_row(one).decode() for one in records)}]"}
+    wanted |= {"topics": msgspec.json.encode(topics).decode()}
+    return sum(
+        int(value * node["Actual Loops"])
+        for one in plans(conn, query("ingest_scans"), wanted)
+        for node in nodes(one["Plan"])
+        for name, value in node.items()
+        if name == "Actual Rows" or name.startswith("Rows Removed by")
+    )
+
+
+@pytest.mark.parametrize("counted", [False, True], ids=["never analyzed", "analyzed while empty"])
+def test_a_batch_costs_no_more_after_20_000_scans_than_at_the_beginning(
+    server: Postgres, counted: bool
+) -> None:
+    """Plans are made once, in a fresh database: none may be quadratic in anything."""
+    name = f"hub_fresh_{counted}".lower()
+    with psycopg.connect(server.dsn, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE template_hub".encode())
+    with connect(server.database(name), autocommit=True) as conn:
+        world = World(conn)
+        event = world.event()
+        world.run(
+            "INSERT INTO tickets (ticket_id, event_id, qr_code_data) SELECT c, %s, c"
+            " FROM (SELECT 'MGY-PF-' || n AS c FROM generate_series(1, %s) n) t",
+            event,
+            SCANS + BATCH,
+        )
+        if counted:
+            conn.execute("ANALYZE")
+        codes = world.all("SELECT id::text, code_hash FROM tickets")
+        conn.execute("LOAD 'auto_explain'")
+        for setting in ("nested_statements = on", "analyze = on", "timing = off", "format = json"):
+            conn.execute(f"SET auto_explain.log_{setting}".encode())
+        conn.execute("GRANT SET ON PARAMETER auto_explain.log_min_duration TO maguey_hub")
+        conn.execute("SET ROLE maguey_hub")
+        touched = []
+        for number, records in enumerate(batches(event, codes)):
+            if number in (1, SCANS // BATCH):
+                conn.execute("SET auto_explain.log_min_duration = 0")
+                touched.append(rows_touched(conn, records))
+                conn.execute("SET auto_explain.log_min_duration = -1")
+            topics = {f"gate-{n}": f"maguey/v1/main/gates/gate-{n}/scans" for n in range(3)}
+            write_batch(conn, Batch(records=tuple(records), topics=topics))
+    assert touched[0] > 10 * BATCH
+    assert touched[1] < 1.2 * touched[0], touched
