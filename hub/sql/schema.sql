@@ -421,29 +421,6 @@ begin
     return null;
 end
 $_$;
-CREATE FUNCTION public.by_themselves(p_scans uuid[], p_places jsonb) RETURNS TABLE(scan_id uuid, at timestamp with time zone, uncertainty_ms bigint)
-    LANGUAGE plpgsql STABLE
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-#variable_conflict use_column
-declare
-    v_since timestamptz;
-    v_until timestamptz;
-begin
-    if p_places is null then
-        return;
-    end if;
-    select min(received_at), max(received_at) into v_since, v_until from scan_places where scan_id = any (p_scans);
-    return query select t.scan_id, t.at, t.uncertainty_ms from unnest(p_scans) as asked (scan_id)
-    cross join lateral (
-        select s.* from scan_times s
-        where s.scan_id = asked.scan_id and s.received_at between v_since and v_until offset 0
-    ) t
-    where (t.gate_id, t.epoch) in (
-        select p.gate_id, p.epoch from jsonb_to_recordset(p_places) as p (gate_id text, epoch text)
-    ) and (t.at, t.uncertainty_ms) is distinct from (t.corrected_at, t.corrected_uncertainty_ms);
-end
-$$;
 CREATE FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint DEFAULT NULL::bigint) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -1211,21 +1188,6 @@ begin
     return jsonb_build_object('success', true, 'made', to_jsonb(v_made));
 end
 $$;
-CREATE FUNCTION public.entangled(p_numberings jsonb) RETURNS jsonb
-    LANGUAGE plpgsql STABLE
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-begin
-    return (
-        select jsonb_agg(distinct jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from (
-            select b.gate_id, b.epoch, b.last_seq,
-                lead(b.first_seq) over (partition by b.gate_id, b.epoch order by b.first_seq) as next_first
-            from jsonb_to_recordset(p_numberings) as n (gate_id text, epoch text)
-            join boots b on b.gate_id = n.gate_id and b.epoch = n.epoch
-        ) span where last_seq > next_first
-    );
-end
-$$;
 CREATE FUNCTION public.erase_names_in_feed(p_events uuid[], p_tickets uuid[], p_reservations uuid[]) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -1796,6 +1758,34 @@ begin
     return jsonb_build_object('outcome', 'freed', 'gate', v_claim.gate_id);
 end
 $$;
+CREATE FUNCTION public.from_start_of_boot(p_places jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_since timestamptz := received_since(p_places);
+begin
+    return (select jsonb_agg(jsonb_build_object('gate_id', p.gate_id, 'epoch', p.epoch,
+        'seq', case when torn.is_so or before.last_seq >= p.seq and (before.is_torn or p.whole)
+            then before.first_seq else p.seq end))
+    from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint, whole boolean)
+    left join lateral (
+        select l.boot_id, l.corrected_at, b.first_seq, b.last_seq, b.is_torn from scan_times l
+        join boots b on b.gate_id = l.gate_id and b.epoch = l.epoch and b.boot_id = l.boot_id
+        where l.gate_id = p.gate_id and l.epoch = p.epoch and l.seq < p.seq
+            and l.received_at >= v_since
+        order by l.seq desc limit 1
+    ) before on true
+    left join lateral (
+        select bool_or(t.at + give_or_take(t.uncertainty_ms) < greatest(t.latest, before.corrected_at)) as is_so
+        from (
+            select s.*, max(s.at) filter (where s.is_heard) over (order by s.seq) as latest from scan_times s
+            where s.gate_id = p.gate_id and s.epoch = p.epoch and s.seq between p.seq and before.last_seq
+                and s.boot_id = before.boot_id and s.received_at >= v_since
+        ) t where t.is_heard
+    ) torn on true);
+end
+$$;
 CREATE FUNCTION public.give_back(p_venue text, p_gate text, p_scan uuid, p_now timestamp with time zone) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -1897,7 +1887,7 @@ begin
         );
         perform ask_again(v_numberings);
         perform settle_scans(v_stored, places_to_settle(v_stored, v_newest), v_venue);
-        perform note_clones(entangled(v_numberings), v_venue);
+        perform note_clones(numberings_of_two_machines(v_numberings), v_venue);
         perform note_alerts(v_stored, p_topics);
     end if;
     return cardinality(v_stored);
@@ -2511,6 +2501,21 @@ CREATE FUNCTION public.note_torn(p_places jsonb) RETURNS void
     update boots b set is_torn = true from torn_boots(p_places) t
     where (b.gate_id, b.epoch, b.boot_id) = (t.gate_id, t.epoch, t.boot_id)
 $$;
+CREATE FUNCTION public.numberings_of_two_machines(p_numberings jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    return (
+        select jsonb_agg(distinct jsonb_build_object('gate_id', gate_id, 'epoch', epoch)) from (
+            select b.gate_id, b.epoch, b.last_seq,
+                lead(b.first_seq) over (partition by b.gate_id, b.epoch order by b.first_seq) as next_first
+            from jsonb_to_recordset(p_numberings) as n (gate_id text, epoch text)
+            join boots b on b.gate_id = n.gate_id and b.epoch = n.epoch
+        ) span where last_seq > next_first
+    );
+end
+$$;
 CREATE FUNCTION public.one_winning_admission() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -2609,45 +2614,33 @@ begin
     ) a cross join lateral winner_of(a.admissions) w;
     select coalesce(array_agg(s.scan_id), '{}') into v_losers from scans_of(v_scans) s
     where s.annulled_at is null and s.scan_id <> v_winner;
-    with idle as (
-        select c.id, row_number() over (order by c.created_at, c.id) as place from scan_conflicts c
-        where c.code_hash = p_code and c.withdrawn_at is null and c.loser_scan <> all (v_losers)
-    ), unpaired as (
-        select l.scan_id, row_number() over (order by l.scan_id) as place from unnest(v_losers) as l (scan_id)
-        where not exists (
-            select from scan_conflicts c where c.loser_scan = l.scan_id and c.withdrawn_at is null
-        )
+    with pair as materialized (
+        select * from pairs_of(p_code, v_losers)
     ), put_right as (
         update scan_conflicts c set
-            winner_scan = case when paired.is_over then c.winner_scan else v_winner end,
-            loser_scan = coalesce(paired.loser_scan, c.loser_scan),
-            rule = case when paired.is_over then c.rule else v_rule end,
-            withdrawn_at = case when paired.is_over then now() end,
+            winner_scan = case when pair.is_over then c.winner_scan else v_winner end,
+            loser_scan = coalesce(pair.loser_scan, c.loser_scan),
+            rule = case when pair.is_over then c.rule else v_rule end,
+            withdrawn_at = case when pair.is_over then now() end,
             -- who looked at it did not see this one
-            acknowledged_by = case when paired.loser_scan is null then c.acknowledged_by end,
-            acknowledged_at = case when paired.loser_scan is null then c.acknowledged_at end
-        from (
-            select kept.id, u.scan_id as loser_scan, i.id is not null and u.scan_id is null as is_over
-            from scan_conflicts kept
-            left join idle i on i.id = kept.id
-            left join unpaired u on u.place = i.place
-            where kept.code_hash = p_code and kept.withdrawn_at is null
-        ) paired
-        where c.id = paired.id and (paired.is_over
+            acknowledged_by = case when pair.loser_scan is null then c.acknowledged_by end,
+            acknowledged_at = case when pair.loser_scan is null then c.acknowledged_at end
+        from pair
+        where c.id = pair.id and (pair.is_over
             or (c.winner_scan, c.loser_scan, c.rule)
-                is distinct from (v_winner, coalesce(paired.loser_scan, c.loser_scan), v_rule))
+                is distinct from (v_winner, coalesce(pair.loser_scan, c.loser_scan), v_rule))
     ), made as (
         insert into scan_conflicts (code_hash, ticket_id, winner_scan, loser_scan, rule)
         select p_code, (select id from tickets where code_hash = p_code order by id limit 1), v_winner,
-            u.scan_id, v_rule
-        from unpaired u where u.place > (select count(*) from idle)
+            pair.loser_scan, v_rule
+        from pair where pair.id is null
         returning id, winner_scan
     )
     insert into alerts (scan_id, venue, gate_id, reason, at)
     select m.id, p_venue, w.gate_id, 'conflict', w.corrected_at
     from made m cross join lateral scans_of(array[m.winner_scan]) w
     where p_venue <> '';
-    -- nobody need be told of what was over before anybody was
+    -- nobody needs an alert to what was over before it was sent
     delete from alerts a using scan_conflicts c
     where c.code_hash = p_code and c.withdrawn_at is not null and a.scan_id = c.id and a.sent_at is null;
 end
@@ -2669,6 +2662,27 @@ begin
         perform pair_admissions(v_code, p_venue);
     end loop;
 end
+$$;
+CREATE FUNCTION public.pairs_of(p_code text, p_losers uuid[]) RETURNS TABLE(id uuid, loser_scan uuid, is_over boolean)
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    with idle as (
+        select c.id, row_number() over (order by c.created_at, c.id) as place from scan_conflicts c
+        where c.code_hash = p_code and c.withdrawn_at is null and c.loser_scan <> all (p_losers)
+    ), unpaired as (
+        select l.scan_id, row_number() over (order by l.scan_id) as place from unnest(p_losers) as l (scan_id)
+        where not exists (
+            select from scan_conflicts c where c.loser_scan = l.scan_id and c.withdrawn_at is null
+        )
+    )
+    select kept.id, u.scan_id, i.id is not null and u.scan_id is null
+    from scan_conflicts kept
+    left join idle i on i.id = kept.id
+    left join unpaired u on u.place = i.place
+    where kept.code_hash = p_code and kept.withdrawn_at is null
+    union all
+    select null, u.scan_id, false from unpaired u where u.place > (select count(*) from idle)
 $$;
 CREATE FUNCTION public.places_of_boots(p_boots jsonb) RETURNS jsonb
     LANGUAGE sql STABLE
@@ -2793,7 +2807,7 @@ declare
     v_then record;
 begin
     select * into v_first from within_bound(p_places);
-    select * into v_then from within_bound(widened(v_first.near));
+    select * into v_then from within_bound(from_start_of_boot(v_first.near));
     near := v_then.near;
     far := nullif(coalesce(v_first.far, '[]') || coalesce(v_then.far, '[]'), '[]');
     insert into settlings as s (gate_id, epoch, seq, whole)
@@ -2837,7 +2851,7 @@ CREATE FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) RETUR
                 else 'this scan_id belongs to another scan' end
         from misfit
         on conflict do nothing
-    ), told as (
+    ), alerted as (
         insert into alerts (scan_id, venue, gate_id, reason, at)
         select distinct md5(gate_id || ' admits ' || date_trunc('hour', now()))::uuid, split_part(topic, '/', 3),
             gate_id, 'flooding', now()
@@ -3588,9 +3602,9 @@ begin
         select coalesce(array_agg(u.scan_id), '{}'), coalesce(array_agg(u.at), '{}'),
             coalesce(array_agg(u.uncertainty_ms), '{}')
         into v_moved, v_at, v_ms from (
-            select * from unsettled(v_near)
+            select * from times_to_correct(v_near)
             union all
-            select * from by_themselves(array(select s.scan_id from unnest(p_stored) s), v_far)
+            select * from times_by_own_clock(array(select s.scan_id from unnest(p_stored) s), v_far)
         ) u;
     end if;
     perform take_effect(p_stored, v_moved, v_at, v_ms, v_near, p_venue);
@@ -3636,7 +3650,7 @@ CREATE FUNCTION public.settling_done(p_gate text, p_epoch text, p_seq bigint, p_
 declare
     -- before the lock: it looks at all there is
     v_torn text[] := array(
-        select boot_id from torn_boots(widened(jsonb_build_array(
+        select boot_id from torn_boots(from_start_of_boot(jsonb_build_array(
             jsonb_build_object('gate_id', p_gate, 'epoch', p_epoch, 'seq', p_seq, 'whole', p_whole)
         )))
     );
@@ -3938,6 +3952,117 @@ CREATE FUNCTION public.tickets_sold(p_event_id uuid) RETURNS TABLE(name text, so
     select ticket_type, count(*) from tickets
     where event_id = p_event_id and status in ('issued', 'checked_in') group by ticket_type
 $$;
+CREATE FUNCTION public.times_by_boot(p_places jsonb) RETURNS TABLE(scan_id uuid, gate_id text, epoch text, seq bigint, boot_id text, corrected_at timestamp with time zone, corrected_uncertainty_ms bigint, is_heard boolean, at timestamp with time zone, uncertainty_ms bigint, base timestamp with time zone, monotonic_ms bigint, clock_base timestamp with time zone, clock_monotonic_ms bigint, clock_uncertainty_ms bigint, is_anchor boolean, chain bigint, common timestamp with time zone, common_monotonic_ms bigint, common_uncertainty_ms bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+declare
+    v_since timestamptz := received_since(p_places);
+begin
+    return query with place as (
+        select gate_id, epoch, min(seq) as seq
+        from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint) group by gate_id, epoch
+    ), link as (
+        -- offset 0: place by place, never all of the table
+        select s.*, false as is_anchor from place p cross join lateral (
+            select t.* from scan_times t where t.gate_id = p.gate_id and t.epoch = p.epoch and t.seq >= p.seq
+                and t.received_at >= v_since
+            order by t.seq offset 0
+        ) s
+        union all
+        select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
+            s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, null, s.monotonic_ms, null, null, null,
+            s.received_at, true
+        from place p cross join lateral (
+            select t.* from scan_times t where t.gate_id = p.gate_id and t.epoch = p.epoch and t.seq < p.seq
+                and t.received_at >= v_since
+            order by t.seq desc limit 1
+        ) s
+    ), marked as (
+        select link.*, is_heard
+            and boot_id is distinct from lag(boot_id) over (partition by gate_id, epoch order by seq) as is_start,
+            count(base) over (
+                partition by gate_id, epoch, boot_id order by base
+                range between '30 seconds' preceding and '30 seconds' following
+            ) as company
+        from link
+    )
+    select m.scan_id, m.gate_id, m.epoch, m.seq, m.boot_id, m.corrected_at, m.corrected_uncertainty_ms, m.is_heard,
+        m.at, m.uncertainty_ms, m.base, m.monotonic_ms, m.clock_base, m.clock_monotonic_ms, m.clock_uncertainty_ms,
+        m.is_anchor, count(*) filter (where is_start) over (partition by gate_id, epoch order by seq),
+        first_value(base) over best, first_value(monotonic_ms) over best, first_value(uncertainty_ms) over best
+    from marked m window best as (partition by gate_id, epoch, boot_id order by company desc, uncertainty_ms, seq);
+end
+$$;
+CREATE FUNCTION public.times_by_own_clock(p_scans uuid[], p_places jsonb) RETURNS TABLE(scan_id uuid, at timestamp with time zone, uncertainty_ms bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+declare
+    v_since timestamptz;
+    v_until timestamptz;
+begin
+    if p_places is null then
+        return;
+    end if;
+    select min(received_at), max(received_at) into v_since, v_until from scan_places where scan_id = any (p_scans);
+    return query select t.scan_id, t.at, t.uncertainty_ms from unnest(p_scans) as asked (scan_id)
+    cross join lateral (
+        select s.* from scan_times s
+        where s.scan_id = asked.scan_id and s.received_at between v_since and v_until offset 0
+    ) t
+    where (t.gate_id, t.epoch) in (
+        select p.gate_id, p.epoch from jsonb_to_recordset(p_places) as p (gate_id text, epoch text)
+    ) and (t.at, t.uncertainty_ms) is distinct from (t.corrected_at, t.corrected_uncertainty_ms);
+end
+$$;
+CREATE FUNCTION public.times_to_correct(p_places jsonb) RETURNS TABLE(scan_id uuid, at timestamp with time zone, uncertainty_ms bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+begin
+    return query with placed as (
+        select b.scan_id, b.gate_id, b.epoch, b.seq, b.boot_id, b.corrected_at, b.corrected_uncertainty_ms,
+            b.is_heard, b.is_anchor, b.chain,
+            case when by_common.is_so then after_boot(b.common, b.monotonic_ms) else b.at end as at,
+            case when by_common.is_so
+                then b.common_uncertainty_ms + ceil(abs(b.monotonic_ms - b.common_monotonic_ms) / 10000.0)::bigint
+                else b.uncertainty_ms end as uncertainty_ms,
+            b.base, b.monotonic_ms, b.common, b.common_monotonic_ms
+        from times_by_boot(p_places) b cross join lateral (
+            select coalesce(is_apart(b.clock_base, b.clock_monotonic_ms, b.common, b.common_monotonic_ms,
+                give_or_take(b.clock_uncertainty_ms)), false) as is_so
+        ) by_common
+    ), compared as (
+        select placed.*, give_or_take(uncertainty_ms) as give, coalesce(is_apart(
+            base, monotonic_ms, common, common_monotonic_ms, give_or_take(uncertainty_ms)), false) as is_apart
+        from placed
+    ), judged as (
+        select compared.*, is_apart and coalesce(
+            max(at - give) filter (where is_heard and not is_apart) over earlier > at + give
+            or min(at + give) filter (where is_heard and not is_apart) over later < at - give, false) as is_wrong
+        from compared
+        window earlier as (partition by gate_id, epoch, boot_id order by seq
+                rows between unbounded preceding and 1 preceding),
+            later as (partition by gate_id, epoch, boot_id order by seq desc
+                rows between unbounded preceding and 1 preceding)
+    ), settled as (
+        select judged.*, coalesce(
+            max(at) filter (where not is_wrong) over (partition by gate_id, epoch, chain order by seq),
+            min(at) filter (where is_heard and not is_wrong) over (partition by gate_id, epoch, boot_id)
+        ) as settled_at
+        from judged
+    )
+    select s.scan_id, s.settled_at, u.ms from settled s cross join lateral (
+        select s.uncertainty_ms + ceil(abs(extract(epoch from s.settled_at - s.at)) * 1000)::bigint as ms
+    ) u
+    where not s.is_anchor
+        and (s.settled_at, u.ms) is distinct from (s.corrected_at, s.corrected_uncertainty_ms);
+end
+$$;
 CREATE FUNCTION public.times_to_settle(p_gate text, p_epoch text, p_seq bigint, p_whole boolean) RETURNS TABLE(scan_id uuid, at timestamp with time zone, uncertainty_ms bigint)
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
@@ -3947,7 +4072,7 @@ CREATE FUNCTION public.times_to_settle(p_gate text, p_epoch text, p_seq bigint, 
     SET jit TO 'off'
     AS $$
 begin
-    return query select * from unsettled(widened(jsonb_build_array(
+    return query select * from times_to_correct(from_start_of_boot(jsonb_build_array(
         jsonb_build_object('gate_id', p_gate, 'epoch', p_epoch, 'seq', p_seq, 'whole', p_whole)
     )));
 end
@@ -4002,88 +4127,6 @@ begin
         return refuse('NOT_ALLOWED', 'Only who bought the table, and staff, may change its guest list.');
     end if;
     return remove_from_guest_list(p_ticket_id, named_actor(p_actor), is_service() or is_staff());
-end
-$$;
-CREATE FUNCTION public.unsettled(p_places jsonb) RETURNS TABLE(scan_id uuid, at timestamp with time zone, uncertainty_ms bigint)
-    LANGUAGE plpgsql STABLE
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-#variable_conflict use_column
-declare
-    v_since timestamptz := received_since(p_places);
-begin
-    return query with place as (
-        select gate_id, epoch, min(seq) as seq
-        from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint) group by gate_id, epoch
-    ), link as (
-        -- offset 0: place by place, never all of the table
-        select s.*, false as is_anchor from place p cross join lateral (
-            select t.* from scan_times t where t.gate_id = p.gate_id and t.epoch = p.epoch and t.seq >= p.seq
-                and t.received_at >= v_since
-            order by t.seq offset 0
-        ) s
-        union all
-        select s.scan_id, s.gate_id, s.epoch, s.seq, s.boot_id, s.corrected_at, s.corrected_uncertainty_ms,
-            s.is_heard, s.corrected_at, s.corrected_uncertainty_ms, null, s.monotonic_ms, null, null, null,
-            s.received_at, true
-        from place p cross join lateral (
-            select t.* from scan_times t where t.gate_id = p.gate_id and t.epoch = p.epoch and t.seq < p.seq
-                and t.received_at >= v_since
-            order by t.seq desc limit 1
-        ) s
-    ), marked as (
-        select link.*, is_heard
-            and boot_id is distinct from lag(boot_id) over (partition by gate_id, epoch order by seq) as is_start,
-            count(base) over (
-                partition by gate_id, epoch, boot_id order by base
-                range between '30 seconds' preceding and '30 seconds' following
-            ) as company
-        from link
-    ), chained as (
-        select marked.*,
-            count(*) filter (where is_start) over (partition by gate_id, epoch order by seq) as chain,
-            first_value(base) over best as common, first_value(monotonic_ms) over best as common_monotonic_ms,
-            first_value(uncertainty_ms) over best as common_uncertainty_ms
-        from marked
-        window best as (partition by gate_id, epoch, boot_id order by company desc, uncertainty_ms, seq)
-    ), placed as (
-        select scan_id, gate_id, epoch, seq, boot_id, corrected_at, corrected_uncertainty_ms, is_heard, is_anchor,
-            chain, base, monotonic_ms, common, common_monotonic_ms,
-            case when by_common.is_so then after_boot(common, monotonic_ms) else at end as at,
-            case when by_common.is_so
-                then common_uncertainty_ms + ceil(abs(monotonic_ms - common_monotonic_ms) / 10000.0)::bigint
-                else uncertainty_ms end as uncertainty_ms
-        from chained cross join lateral (
-            select coalesce(is_apart(clock_base, clock_monotonic_ms, common, common_monotonic_ms,
-                give_or_take(clock_uncertainty_ms)), false) as is_so
-        ) by_common
-    ), compared as (
-        select placed.*, give_or_take(uncertainty_ms) as give, coalesce(is_apart(
-            base, monotonic_ms, common, common_monotonic_ms, give_or_take(uncertainty_ms)), false) as is_apart
-        from placed
-    ), judged as (
-        select compared.*, is_apart and coalesce(
-            max(at - give) filter (where is_heard and not is_apart) over earlier > at + give
-            or min(at + give) filter (where is_heard and not is_apart) over later < at - give, false) as is_wrong
-        from compared
-        window earlier as (partition by gate_id, epoch, boot_id order by seq
-                rows between unbounded preceding and 1 preceding),
-            later as (partition by gate_id, epoch, boot_id order by seq desc
-                rows between unbounded preceding and 1 preceding)
-    ), settled as (
-        select judged.*, coalesce(
-            max(at) filter (where not is_wrong) over (partition by gate_id, epoch, chain order by seq),
-            min(at) filter (where is_heard and not is_wrong) over (partition by gate_id, epoch, boot_id)
-        ) as settled_at
-        from judged
-    )
-    select s.scan_id, s.settled_at, u.ms
-    from settled s
-    cross join lateral (
-        select s.uncertainty_ms + ceil(abs(extract(epoch from s.settled_at - s.at)) * 1000)::bigint as ms
-    ) u
-    where not s.is_anchor
-        and (s.settled_at, u.ms) is distinct from (s.corrected_at, s.corrected_uncertainty_ms);
 end
 $$;
 CREATE TABLE public.vip_guest_passes (
@@ -4258,34 +4301,6 @@ begin
         return refuse('INVALID_ARGUMENT', 'This message was never begun.');
     end if;
     return jsonb_build_object('success', true, 'outcome', v_outcome);
-end
-$$;
-CREATE FUNCTION public.widened(p_places jsonb) RETURNS jsonb
-    LANGUAGE plpgsql STABLE
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-declare
-    v_since timestamptz := received_since(p_places);
-begin
-    return (select jsonb_agg(jsonb_build_object('gate_id', p.gate_id, 'epoch', p.epoch,
-        'seq', case when torn.is_so or before.last_seq >= p.seq and (before.is_torn or p.whole)
-            then before.first_seq else p.seq end))
-    from jsonb_to_recordset(p_places) as p (gate_id text, epoch text, seq bigint, whole boolean)
-    left join lateral (
-        select l.boot_id, l.corrected_at, b.first_seq, b.last_seq, b.is_torn from scan_times l
-        join boots b on b.gate_id = l.gate_id and b.epoch = l.epoch and b.boot_id = l.boot_id
-        where l.gate_id = p.gate_id and l.epoch = p.epoch and l.seq < p.seq
-            and l.received_at >= v_since
-        order by l.seq desc limit 1
-    ) before on true
-    left join lateral (
-        select bool_or(t.at + give_or_take(t.uncertainty_ms) < greatest(t.latest, before.corrected_at)) as is_so
-        from (
-            select s.*, max(s.at) filter (where s.is_heard) over (order by s.seq) as latest from scan_times s
-            where s.gate_id = p.gate_id and s.epoch = p.epoch and s.seq between p.seq and before.last_seq
-                and s.boot_id = before.boot_id and s.received_at >= v_since
-        ) t where t.is_heard
-    ) torn on true);
 end
 $$;
 CREATE FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) RETURNS record
@@ -5589,8 +5604,6 @@ REVOKE ALL ON FUNCTION public.believed(p_gates text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.believed(p_gates text[]) TO service_role;
 REVOKE ALL ON FUNCTION public.booking_refusal(p_purchaser jsonb, p_amount_cents integer, p_package jsonb, p_guest_passes integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.booking_refusal(p_purchaser jsonb, p_amount_cents integer, p_package jsonb, p_guest_passes integer) TO service_role;
-REVOKE ALL ON FUNCTION public.by_themselves(p_scans uuid[], p_places jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.by_themselves(p_scans uuid[], p_places jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) TO service_role;
 GRANT ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) TO authenticated;
@@ -5671,8 +5684,6 @@ REVOKE ALL ON FUNCTION public.ensure_scan_partitions(p_months_ahead integer) FRO
 GRANT ALL ON FUNCTION public.ensure_scan_partitions(p_months_ahead integer) TO service_role;
 REVOKE ALL ON FUNCTION public.ensure_scan_partitions_at(p_months_ahead integer, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ensure_scan_partitions_at(p_months_ahead integer, p_now timestamp with time zone) TO service_role;
-REVOKE ALL ON FUNCTION public.entangled(p_numberings jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.entangled(p_numberings jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.erase_names_in_feed(p_events uuid[], p_tickets uuid[], p_reservations uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.erase_names_in_feed(p_events uuid[], p_tickets uuid[], p_reservations uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.erase_people(p_events uuid[], p_orders uuid[], p_tickets uuid[], p_reservations uuid[]) FROM PUBLIC;
@@ -5710,6 +5721,8 @@ REVOKE ALL ON FUNCTION public.feed_text(p_text text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.feed_text(p_text text) TO service_role;
 REVOKE ALL ON FUNCTION public.free_grant(p_event uuid, p_ticket text, p_is_off boolean, p_actor text, p_reason text, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.free_grant(p_event uuid, p_ticket text, p_is_off boolean, p_actor text, p_reason text, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.from_start_of_boot(p_places jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.from_start_of_boot(p_places jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.give_back(p_venue text, p_gate text, p_scan uuid, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.give_back(p_venue text, p_gate text, p_scan uuid, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.give_or_take(p_uncertainty_ms bigint) FROM PUBLIC;
@@ -5856,6 +5869,8 @@ REVOKE ALL ON FUNCTION public.note_outcomes(p_stored public.scan_logs[]) FROM PU
 GRANT ALL ON FUNCTION public.note_outcomes(p_stored public.scan_logs[]) TO service_role;
 REVOKE ALL ON FUNCTION public.note_torn(p_places jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_torn(p_places jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.numberings_of_two_machines(p_numberings jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.numberings_of_two_machines(p_numberings jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.one_winning_admission() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.order_answer(p_order_id uuid, p_already boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.order_answer(p_order_id uuid, p_already boolean) TO service_role;
@@ -5865,6 +5880,8 @@ REVOKE ALL ON FUNCTION public.pair_admissions(p_code text, p_venue text) FROM PU
 GRANT ALL ON FUNCTION public.pair_admissions(p_code text, p_venue text) TO service_role;
 REVOKE ALL ON FUNCTION public.pair_codes(p_codes text[], p_scans uuid[], p_venue text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.pair_codes(p_codes text[], p_scans uuid[], p_venue text) TO service_role;
+REVOKE ALL ON FUNCTION public.pairs_of(p_code text, p_losers uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.pairs_of(p_code text, p_losers uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.places_of_boots(p_boots jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.places_of_boots(p_boots jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.places_to_settle(p_stored public.scan_logs[], p_newest jsonb) FROM PUBLIC;
@@ -5998,6 +6015,12 @@ REVOKE ALL ON FUNCTION public.tickets_left(p_capacity bigint, p_sold bigint) FRO
 GRANT ALL ON FUNCTION public.tickets_left(p_capacity bigint, p_sold bigint) TO service_role;
 REVOKE ALL ON FUNCTION public.tickets_sold(p_event_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.tickets_sold(p_event_id uuid) TO service_role;
+REVOKE ALL ON FUNCTION public.times_by_boot(p_places jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.times_by_boot(p_places jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.times_by_own_clock(p_scans uuid[], p_places jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.times_by_own_clock(p_scans uuid[], p_places jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.times_to_correct(p_places jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.times_to_correct(p_places jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.times_to_settle(p_gate text, p_epoch text, p_seq bigint, p_whole boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.times_to_settle(p_gate text, p_epoch text, p_seq bigint, p_whole boolean) TO service_role;
 REVOKE ALL ON FUNCTION public.torn_boots(p_places jsonb) FROM PUBLIC;
@@ -6008,8 +6031,6 @@ GRANT ALL ON FUNCTION public.try_lock(p_name text) TO service_role;
 REVOKE ALL ON FUNCTION public.unlink_ticket_from_vip(p_ticket_id uuid, p_actor text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.unlink_ticket_from_vip(p_ticket_id uuid, p_actor text) TO service_role;
 GRANT ALL ON FUNCTION public.unlink_ticket_from_vip(p_ticket_id uuid, p_actor text) TO authenticated;
-REVOKE ALL ON FUNCTION public.unsettled(p_places jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.unsettled(p_places jsonb) TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.vip_guest_passes TO service_role;
 GRANT SELECT ON TABLE public.vip_guest_passes TO authenticated;
 REVOKE ALL ON FUNCTION public.vip_entry_answer(p_pass public.vip_guest_passes, p_first boolean, p_last timestamp with time zone) FROM PUBLIC;
@@ -6026,8 +6047,6 @@ REVOKE ALL ON FUNCTION public.webhook_begin(p_stripe_event_id text, p_kind text)
 GRANT ALL ON FUNCTION public.webhook_begin(p_stripe_event_id text, p_kind text) TO service_role;
 REVOKE ALL ON FUNCTION public.webhook_done(p_stripe_event_id text, p_outcome text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.webhook_done(p_stripe_event_id text, p_outcome text) TO service_role;
-REVOKE ALL ON FUNCTION public.widened(p_places jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.widened(p_places jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) TO service_role;
 REVOKE ALL ON FUNCTION public.with_keys(p_records json) FROM PUBLIC;
