@@ -50,8 +50,6 @@ def test_no_function_view_trigger_or_right_stands_in_the_migrations() -> None:
 
 
 LONGEST_FUNCTION = 50
-LONGER = {"unsettled", "pair_admissions"}
-"""Functions of ingest that are still to be divided."""
 
 
 def lengths(sql: str) -> Iterator[tuple[str, int]]:
@@ -70,7 +68,7 @@ def lengths(sql: str) -> Iterator[tuple[str, int]]:
 def test_functions_are_short() -> None:
     found = {name: count for sql in object_files().values() for name, count in lengths(sql.decode())}
     assert len(found) > 150
-    assert {name for name, count in found.items() if count > LONGEST_FUNCTION} == LONGER, found
+    assert {name for name, count in found.items() if count > LONGEST_FUNCTION} == set()
 
 
 def test_the_length_of_a_function_ends_with_its_body() -> None:
