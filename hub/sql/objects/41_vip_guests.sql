@@ -119,7 +119,7 @@ create or replace trigger tickets_table_update after update on tickets
 referencing old table as old_rows new table as new_rows
 for each statement execute function recount_after_tickets();
 
--- Nor does a pass count that is cancelled after its guest came.
+-- It also changes if a pass is cancelled after its guest came.
 create or replace function recount_after_passes() returns trigger
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin

@@ -243,8 +243,8 @@ begin
 end
 $$;
 
--- Take back a claim that nobody entered with, or will. It may arrive before the claim itself, and is then kept for it.
--- If the gate's own record shows an entry, the record counts.
+-- Take back a claim with which nobody entered or will enter. It may arrive before the claim itself, and is then kept
+-- for it. If the gate's own record shows an entry, the record counts.
 create or replace function give_back(p_venue text, p_gate text, p_scan uuid, p_now timestamptz) returns void
 language sql set search_path = public, pg_temp as $$
     insert into claims (scan_id, gate_id, asked_at, released_at, released_by)

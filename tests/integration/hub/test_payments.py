@@ -32,7 +32,7 @@ MIGRATION = "20260130000000_add_payment_constraints_and_failures.sql"
 def verification() -> bytes:
     """The block at the end of the migration."""
     text = (sql_folder() / "migrations" / MIGRATION).read_text(encoding="utf-8")
-    return text[text.index("-- Does it hold?") :].encode()
+    return text[text.index("-- Verify the constraints:") :].encode()
 
 
 # --- the constraints ---
