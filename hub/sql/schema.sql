@@ -83,6 +83,10 @@ $$;
 CREATE FUNCTION public.advance_watermark(p_gate text, p_epoch text) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
     c_step constant integer := 1000;
@@ -258,12 +262,14 @@ CREATE FUNCTION public.as_admission(p_scan public.scan_logs) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object('scan_id', (p_scan).scan_id, 'gate_id', (p_scan).gate_id, 'epoch', (p_scan).epoch, 'seq', (p_scan).seq, 'at', (p_scan).corrected_at, 'uncertainty_ms', (p_scan).corrected_uncertainty_ms);
 CREATE FUNCTION public.ask_again(p_numberings jsonb) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
+begin
     update settlings s set asked = s.asked + 1
     from jsonb_to_recordset(p_numberings) as p (gate_id text, epoch text)
-    where s.gate_id = p.gate_id and s.epoch = p.epoch
+    where s.gate_id = p.gate_id and s.epoch = p.epoch;
+end
 $$;
 CREATE FUNCTION public.assign_home_gates(p_gate text, p_now timestamp with time zone DEFAULT now()) RETURNS void
     LANGUAGE plpgsql
@@ -1449,19 +1455,14 @@ $$;
 CREATE FUNCTION public.feed_time(p_at timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN to_char((p_at AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text);
-CREATE TABLE public.scan_places (
-    gate_id text NOT NULL,
-    epoch text NOT NULL,
-    seq bigint NOT NULL,
-    scan_id uuid NOT NULL,
-    said_id uuid,
-    received_at timestamp with time zone NOT NULL,
-    refers_to uuid,
-    one_time_code_hash text
-);
 CREATE FUNCTION public.said_of(p_scan uuid) RETURNS uuid
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN COALESCE((SELECT scan_places.said_id FROM public.scan_places WHERE ((scan_places.scan_id = said_of.p_scan) AND (scan_places.said_id IS NOT NULL))), p_scan);
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    return coalesce((select said_id from scan_places where scan_id = p_scan and said_id is not null), p_scan);
+end
+$$;
 CREATE FUNCTION public.feed_entry(p_at timestamp with time zone, p_gate text, p_scan uuid) RETURNS jsonb
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN CASE WHEN (p_at IS NOT NULL) THEN jsonb_build_object('at', public.feed_time(p_at), 'gate', "left"(COALESCE(p_gate, ''::text), 64), 'scan', public.said_of(p_scan)) ELSE NULL::jsonb END;
@@ -1875,7 +1876,7 @@ begin
         p_records := without_revoked(with_keys(p_records), p_topics);
         v_records := array(select r from json_populate_recordset(null::scan_logs, p_records) r);
     end if;
-    v_newest := (select jsonb_agg(n) from newest_scans(v_records) n);
+    v_newest := newest_scans(v_records);
     v_stored := store_records(each_once(v_records));
     if cardinality(v_stored) < cardinality(v_records) then
         perform keep_repeats(p_records::jsonb);
@@ -2324,13 +2325,18 @@ begin
     where l.scan_id = v_place.scan_id and l.received_at = v_place.received_at;
 end
 $$;
-CREATE FUNCTION public.newest_scans(p_records public.scan_logs[]) RETURNS TABLE(gate_id text, epoch text, seq bigint, corrected_at timestamp with time zone)
-    LANGUAGE sql STABLE
+CREATE FUNCTION public.newest_scans(p_records public.scan_logs[]) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    select k.gate_id, k.epoch, newest.seq, newest.corrected_at
-    from (select distinct r.gate_id, r.epoch from unnest(p_records) r) k
-    cross join lateral newest_scan(k.gate_id, k.epoch) newest
+begin
+    return (
+        select jsonb_agg(jsonb_build_object('gate_id', k.gate_id, 'epoch', k.epoch, 'seq', newest.seq,
+            'corrected_at', newest.corrected_at))
+        from (select distinct r.gate_id, r.epoch from unnest(p_records) r) k
+        cross join lateral newest_scan(k.gate_id, k.epoch) newest
+    );
+end
 $$;
 CREATE FUNCTION public.next_refunds(p_limit integer DEFAULT 10, p_now timestamp with time zone DEFAULT now(), p_lease interval DEFAULT '00:10:00'::interval) RETURNS TABLE(refund_id uuid, event_id uuid, order_id uuid, reservation_id uuid, stripe_payment_intent_id text, amount_cents integer, currency text, attempts integer)
     LANGUAGE sql
@@ -2345,16 +2351,18 @@ CREATE FUNCTION public.next_refunds(p_limit integer DEFAULT 10, p_now timestamp 
         r.currency, r.attempts
 $$;
 CREATE FUNCTION public.note_alerts(p_stored public.scan_logs[], p_topics jsonb) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
+begin
     insert into alerts (scan_id, venue, gate_id, reason, at)
     select s.scan_id, split_part(p_topics ->> s.gate_id, '/', 3), s.gate_id, s.reason, s.occurred_at
     from unnest(p_stored) s
     where s.record = 'event' and p_topics ? s.gate_id
         and s.reason in ('guessing', 'tamper', 'free_passage', 'intrusion', 'sensor_silent')
     order by s.gate_id, s.epoch, s.seq
-    on conflict do nothing
+    on conflict do nothing;
+end
 $$;
 CREATE FUNCTION public.note_boot_clock(p_gate text, p_boot text, p_monotonic_ms bigint, p_wall timestamp with time zone, p_uncertainty_ms bigint) RETURNS void
     LANGUAGE plpgsql
@@ -2444,15 +2452,19 @@ begin
 end
 $$;
 CREATE FUNCTION public.note_clones(p_places jsonb, p_venue text) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
+begin
+    if p_places is null or coalesce(p_venue, '') = '' then
+        return;
+    end if;
     insert into alerts (scan_id, venue, gate_id, reason, at)
     select md5('cloned ' || gate_id || ' ' || epoch)::uuid, p_venue, gate_id, 'cloned', now()
     from jsonb_to_recordset(p_places) as p (gate_id text, epoch text)
-    where p_venue <> ''
     order by gate_id, epoch
-    on conflict do nothing
+    on conflict do nothing;
+end
 $$;
 CREATE FUNCTION public.note_outcomes(p_stored public.scan_logs[]) RETURNS uuid[]
     LANGUAGE plpgsql
@@ -4823,6 +4835,16 @@ CREATE VIEW public.gate_nights WITH (security_invoker='true') AS
                  LIMIT 10000) missed) late ON (true))
      LEFT JOIN public.feed_digests d ON (((d.event_id = e.id) AND (d.generation = held.generation) AND (d.version = held.version))))
   WHERE (e.ends_at > (now() - '1 day'::interval));
+CREATE TABLE public.scan_places (
+    gate_id text NOT NULL,
+    epoch text NOT NULL,
+    seq bigint NOT NULL,
+    scan_id uuid NOT NULL,
+    said_id uuid,
+    received_at timestamp with time zone NOT NULL,
+    refers_to uuid,
+    one_time_code_hash text
+);
 CREATE TABLE public.scan_repeats (
     gate_id text NOT NULL,
     epoch text NOT NULL,
@@ -5702,7 +5724,6 @@ REVOKE ALL ON FUNCTION public.feed_digest(p_event uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.feed_digest(p_event uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.feed_time(p_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.feed_time(p_at timestamp with time zone) TO service_role;
-GRANT SELECT ON TABLE public.scan_places TO service_role;
 REVOKE ALL ON FUNCTION public.said_of(p_scan uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.said_of(p_scan uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.feed_entry(p_at timestamp with time zone, p_gate text, p_scan uuid) FROM PUBLIC;
@@ -6087,6 +6108,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.feed_digests TO service_role;
 GRANT SELECT ON TABLE public.feed_events TO service_role;
 GRANT SELECT ON TABLE public.feed_tables TO service_role;
 GRANT SELECT ON TABLE public.gate_nights TO service_role;
+GRANT SELECT ON TABLE public.scan_places TO service_role;
 GRANT SELECT,INSERT ON TABLE public.scan_repeats TO service_role;
 GRANT SELECT ON TABLE public.gate_health TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.hub_locks TO service_role;

@@ -15,8 +15,11 @@ $$;
 
 -- What its gate calls this scan.
 create or replace function said_of(p_scan uuid) returns uuid
-language sql stable parallel safe
-return coalesce((select said_id from scan_places where scan_id = p_scan and said_id is not null), p_scan);
+language plpgsql stable parallel safe set search_path = public, pg_temp as $$
+begin
+    return coalesce((select said_id from scan_places where scan_id = p_scan and said_id is not null), p_scan);
+end
+$$;
 
 -- Whether none of these names is known here, and no two gates of this batch use one: then each record keeps its own.
 create or replace function are_names_new(p_records scan_logs[]) returns boolean
@@ -102,11 +105,16 @@ $$;
 
 -- Of the numberings of these records the last scan that is here, and when that was (`newest_scan`).
 create or replace function newest_scans(p_records scan_logs[])
-returns table (gate_id text, epoch text, seq bigint, corrected_at timestamptz)
-language sql stable set search_path = public, pg_temp as $$
-    select k.gate_id, k.epoch, newest.seq, newest.corrected_at
-    from (select distinct r.gate_id, r.epoch from unnest(p_records) r) k
-    cross join lateral newest_scan(k.gate_id, k.epoch) newest
+returns jsonb
+language plpgsql stable set search_path = public, pg_temp as $$
+begin
+    return (
+        select jsonb_agg(jsonb_build_object('gate_id', k.gate_id, 'epoch', k.epoch, 'seq', newest.seq,
+            'corrected_at', newest.corrected_at))
+        from (select distinct r.gate_id, r.epoch from unnest(p_records) r) k
+        cross join lateral newest_scan(k.gate_id, k.epoch) newest
+    );
+end
 $$;
 
 -- When the first of the scans from these places on, and of those just before them, came: months before that are

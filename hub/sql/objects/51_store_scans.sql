@@ -246,14 +246,16 @@ $$;
 
 -- Records that somebody has to be alerted to, each once. The venue is a level of the topic they came on.
 create or replace function note_alerts(p_stored scan_logs[], p_topics jsonb) returns void
-language sql set search_path = public, pg_temp as $$
+language plpgsql set search_path = public, pg_temp as $$
+begin
     insert into alerts (scan_id, venue, gate_id, reason, at)
     select s.scan_id, split_part(p_topics ->> s.gate_id, '/', 3), s.gate_id, s.reason, s.occurred_at
     from unnest(p_stored) s
     where s.record = 'event' and p_topics ? s.gate_id
         and s.reason in ('guessing', 'tamper', 'free_passage', 'intrusion', 'sensor_silent')
     order by s.gate_id, s.epoch, s.seq
-    on conflict do nothing
+    on conflict do nothing;
+end
 $$;
 
 -- Numberings in which one boot goes on after another has begun: no machine does that alone.
@@ -273,13 +275,17 @@ $$;
 
 -- Two machines under one identity, or a journal that was put back: one alert for a numbering.
 create or replace function note_clones(p_places jsonb, p_venue text) returns void
-language sql set search_path = public, pg_temp as $$
+language plpgsql set search_path = public, pg_temp as $$
+begin
+    if p_places is null or coalesce(p_venue, '') = '' then
+        return;
+    end if;
     insert into alerts (scan_id, venue, gate_id, reason, at)
     select md5('cloned ' || gate_id || ' ' || epoch)::uuid, p_venue, gate_id, 'cloned', now()
     from jsonb_to_recordset(p_places) as p (gate_id text, epoch text)
-    where p_venue <> ''
     order by gate_id, epoch
-    on conflict do nothing
+    on conflict do nothing;
+end
 $$;
 
 -- Of a batch, what still counts. The records of gates that were revoked before it came are kept in the quarantine,
@@ -346,7 +352,8 @@ $$;
 
 -- Move a gate's watermark over everything now kept without a gap; returns it.
 create or replace function advance_watermark(p_gate text, p_epoch text) returns bigint
-language plpgsql set search_path = public, pg_temp as $$
+language plpgsql set search_path = public, pg_temp
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set jit = off as $$
 declare
     c_step constant integer := 1000;
     v_before bigint;
@@ -401,7 +408,7 @@ begin
         p_records := without_revoked(with_keys(p_records), p_topics);
         v_records := array(select r from json_populate_recordset(null::scan_logs, p_records) r);
     end if;
-    v_newest := (select jsonb_agg(n) from newest_scans(v_records) n);
+    v_newest := newest_scans(v_records);
     v_stored := store_records(each_once(v_records));
     if cardinality(v_stored) < cardinality(v_records) then
         perform keep_repeats(p_records::jsonb);

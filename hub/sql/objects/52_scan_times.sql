@@ -307,11 +307,14 @@ begin
 end
 $$;
 
+-- More of these numberings came while they are being settled: there is more to do.
 create or replace function ask_again(p_numberings jsonb) returns void
-language sql set search_path = public, pg_temp as $$
+language plpgsql set search_path = public, pg_temp as $$
+begin
     update settlings s set asked = s.asked + 1
     from jsonb_to_recordset(p_numberings) as p (gate_id text, epoch text)
-    where s.gate_id = p.gate_id and s.epoch = p.epoch
+    where s.gate_id = p.gate_id and s.epoch = p.epoch;
+end
 $$;
 
 -- Of these scans, those of these places: when they were by their own and their boot's clock alone, until their order
