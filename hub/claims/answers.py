@@ -64,7 +64,7 @@ MOST_A_SECOND = 200
 BURST_S = 30.0
 """How long a gate may claim twice as fast as people can walk through it. Then it has to pause, as
 `gate.common.allowance` says. The sweep finds returns that were dropped."""
-TAKEN_BACK = timedelta(minutes=10)
+RECALLED_FOR = timedelta(minutes=10)
 """From a gate that claims too fast, grants of this time that it has not used are taken back."""
 RETURNS_HELD = 500
 """While Postgres is away. Half of what the broker may have outstanding here, so that claims still arrive."""
@@ -222,7 +222,7 @@ class ClaimAnswers:
     def _take_back(self, conn: Connection) -> None:
         """So that guests at other gates are not refused for grants that nobody used."""
         for gate_id in list(self._flooding):
-            wanted = {"gate_id": gate_id, "now": self._now(), "since": self._now() - TAKEN_BACK}
+            wanted = {"gate_id": gate_id, "now": self._now(), "since": self._now() - RECALLED_FOR}
             with contextlib.suppress(*_CONTENTION):  # tried again in the next turn
                 conn.execute(query("take_back_grants"), wanted)
                 self._flooding.discard(gate_id)

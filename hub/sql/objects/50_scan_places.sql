@@ -37,7 +37,7 @@ $$;
 
 -- These records under their scan_id here. A name that is another gate's gives way to one that nobody can guess, and
 -- stays it when the record comes again. p_records: of gates that are locked.
-create or replace function with_keys(p_records json) returns json
+create or replace function with_hub_scan_ids(p_records json) returns json
 language plpgsql set search_path = public, pg_temp as $$
 declare
     v_apart jsonb;

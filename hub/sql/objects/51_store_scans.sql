@@ -341,7 +341,7 @@ end
 $$;
 
 -- Of these gates, those whose word counts.
-create or replace function believed(p_gates text[]) returns text[]
+create or replace function gates_that_count(p_gates text[]) returns text[]
 language plpgsql stable set search_path = public, pg_temp as $$
 begin
     return array(
@@ -405,7 +405,7 @@ begin
     perform lock_gates(array(select jsonb_object_keys(p_topics)));
     v_records := array(select r from json_populate_recordset(null::scan_logs, p_records) r);
     if not are_names_new(v_records) or is_any_revoked(p_topics) then
-        p_records := without_revoked(with_keys(p_records), p_topics);
+        p_records := without_revoked(with_hub_scan_ids(p_records), p_topics);
         v_records := array(select r from json_populate_recordset(null::scan_logs, p_records) r);
     end if;
     v_newest := newest_scans(v_records);
@@ -418,7 +418,7 @@ begin
         v_numberings := (
             select jsonb_agg(distinct jsonb_build_object('gate_id', s.gate_id, 'epoch', s.epoch)) from unnest(v_stored) s
         );
-        perform ask_again(v_numberings);
+        perform renew_settlings(v_numberings);
         perform settle_scans(v_stored, places_to_settle(v_stored, v_newest), v_venue);
         perform note_clones(numberings_of_two_machines(v_numberings), v_venue);
         perform note_alerts(v_stored, p_topics);

@@ -303,12 +303,12 @@ begin
     order by gate_id, epoch
     on conflict (gate_id, epoch) do update set seq = least(s.seq, excluded.seq),
         whole = s.whole or excluded.whole, asked = s.asked + 1;
-    perform ask_again(near);
+    perform renew_settlings(near);
 end
 $$;
 
 -- More of these numberings came while they are being settled: there is more to do.
-create or replace function ask_again(p_numberings jsonb) returns void
+create or replace function renew_settlings(p_numberings jsonb) returns void
 language plpgsql set search_path = public, pg_temp as $$
 begin
     update settlings s set asked = s.asked + 1

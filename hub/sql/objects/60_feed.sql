@@ -531,7 +531,7 @@ create or replace trigger vip_scan_logs_feed_update after update on vip_scan_log
 referencing old table as old_rows new table as new_rows
 for each statement execute function feed_on_vip_scan_logs();
 
--- The digest of all a gate holds of a night: 16 hex digits, as gate/digest.py computes them. The texts of
+-- The digest of all a gate holds of a night: 16 hex digits, as sync/cache/digest.py computes them. The texts of
 -- `text_of` there are part of the protocol. In one piece: a function called for each row takes ten times as long.
 create or replace function feed_digest(p_event uuid) returns text
 language sql stable set search_path = public, pg_temp as $$

@@ -177,7 +177,7 @@ begin
             return jsonb_build_object('to', p_gate, 'grant', v_mine.grant_message);
         end if;
     end if;
-    v_answer := claim_answer(p_gate, p_epoch, p_code_hash, p_event, believed(p_heard), p_now);
+    v_answer := claim_answer(p_gate, p_epoch, p_code_hash, p_event, gates_that_count(p_heard), p_now);
     v_lender := v_answer ->> 'lend';
     v_answer := v_answer - 'lend';
     insert into claims (scan_id, gate_id, epoch, event_id, code_hash, asked_at, home, answer, grant_message,
