@@ -80,7 +80,7 @@ def _release(what: str, conn: Connection, _settings: Archive, now: datetime) -> 
 
 
 def _partitions(what: str, conn: Connection, _settings: Archive, now: datetime) -> HourlyResult:
-    done = ask(conn, "ensure_scan_partitions_at", _Made, months_ahead=MONTHS_AHEAD, now=now)
+    done = ask(conn, "ensure_scan_partitions", _Made, months_ahead=MONTHS_AHEAD, now=now)
     return _step(what, done, f"made {', '.join(done.made)}" if done.made else "all there")
 
 

@@ -261,16 +261,6 @@ $$;
 CREATE FUNCTION public.as_admission(p_scan public.scan_logs) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object('scan_id', (p_scan).scan_id, 'gate_id', (p_scan).gate_id, 'epoch', (p_scan).epoch, 'seq', (p_scan).seq, 'at', (p_scan).corrected_at, 'uncertainty_ms', (p_scan).corrected_uncertainty_ms);
-CREATE FUNCTION public.ask_again(p_numberings jsonb) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-begin
-    update settlings s set asked = s.asked + 1
-    from jsonb_to_recordset(p_numberings) as p (gate_id text, epoch text)
-    where s.gate_id = p.gate_id and s.epoch = p.epoch;
-end
-$$;
 CREATE FUNCTION public.assign_home_gates(p_gate text, p_now timestamp with time zone DEFAULT now()) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -390,16 +380,6 @@ begin
     update active_hubs set pid = pg_backend_pid(), backend_start = v_mine, login = session_user, since = now()
     where venue = p_venue;
     return true;
-end
-$$;
-CREATE FUNCTION public.believed(p_gates text[]) RETURNS text[]
-    LANGUAGE plpgsql STABLE
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-begin
-    return array(
-        select gate_id from gates where gate_id = any (p_gates) and status = 'active' and revoked_at is null
-    );
 end
 $$;
 CREATE FUNCTION public.booking_refusal(p_purchaser jsonb, p_amount_cents integer, p_package jsonb, p_guest_passes integer) RETURNS jsonb
@@ -691,7 +671,7 @@ begin
             return jsonb_build_object('to', p_gate, 'grant', v_mine.grant_message);
         end if;
     end if;
-    v_answer := claim_answer(p_gate, p_epoch, p_code_hash, p_event, believed(p_heard), p_now);
+    v_answer := claim_answer(p_gate, p_epoch, p_code_hash, p_event, gates_that_count(p_heard), p_now);
     v_lender := v_answer ->> 'lend';
     v_answer := v_answer - 'lend';
     insert into claims (scan_id, gate_id, epoch, event_id, code_hash, asked_at, home, answer, grant_message,
@@ -1168,11 +1148,7 @@ begin
     return new;
 end
 $$;
-CREATE FUNCTION public.ensure_scan_partitions(p_months_ahead integer DEFAULT 3) RETURNS jsonb
-    LANGUAGE sql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
-    AS $$ select ensure_scan_partitions_at(p_months_ahead, now()) $$;
-CREATE FUNCTION public.ensure_scan_partitions_at(p_months_ahead integer, p_now timestamp with time zone) RETURNS jsonb
+CREATE FUNCTION public.ensure_scan_partitions(p_months_ahead integer DEFAULT 3, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -1787,6 +1763,16 @@ begin
     ) torn on true);
 end
 $$;
+CREATE FUNCTION public.gates_that_count(p_gates text[]) RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    return array(
+        select gate_id from gates where gate_id = any (p_gates) and status = 'active' and revoked_at is null
+    );
+end
+$$;
 CREATE FUNCTION public.give_back(p_venue text, p_gate text, p_scan uuid, p_now timestamp with time zone) RETURNS void
     LANGUAGE sql
     SET search_path TO 'public', 'pg_temp'
@@ -1873,7 +1859,7 @@ begin
     perform lock_gates(array(select jsonb_object_keys(p_topics)));
     v_records := array(select r from json_populate_recordset(null::scan_logs, p_records) r);
     if not are_names_new(v_records) or is_any_revoked(p_topics) then
-        p_records := without_revoked(with_keys(p_records), p_topics);
+        p_records := without_revoked(with_hub_scan_ids(p_records), p_topics);
         v_records := array(select r from json_populate_recordset(null::scan_logs, p_records) r);
     end if;
     v_newest := newest_scans(v_records);
@@ -1886,7 +1872,7 @@ begin
         v_numberings := (
             select jsonb_agg(distinct jsonb_build_object('gate_id', s.gate_id, 'epoch', s.epoch)) from unnest(v_stored) s
         );
-        perform ask_again(v_numberings);
+        perform renew_settlings(v_numberings);
         perform settle_scans(v_stored, places_to_settle(v_stored, v_newest), v_venue);
         perform note_clones(numberings_of_two_machines(v_numberings), v_venue);
         perform note_alerts(v_stored, p_topics);
@@ -2828,7 +2814,7 @@ begin
     order by gate_id, epoch
     on conflict (gate_id, epoch) do update set seq = least(s.seq, excluded.seq),
         whole = s.whole or excluded.whole, asked = s.asked + 1;
-    perform ask_again(near);
+    perform renew_settlings(near);
 end
 $$;
 CREATE FUNCTION public.quarantine_misfits(p_records jsonb, p_topics jsonb) RETURNS jsonb
@@ -3338,6 +3324,16 @@ begin
     end if;
     return jsonb_build_object('success', true, 'ticket_id', p_ticket_id,
         'vip_reservation_id', v_link.vip_reservation_id);
+end
+$$;
+CREATE FUNCTION public.renew_settlings(p_numberings jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    update settlings s set asked = s.asked + 1
+    from jsonb_to_recordset(p_numberings) as p (gate_id text, epoch text)
+    where s.gate_id = p.gate_id and s.epoch = p.epoch;
 end
 $$;
 CREATE FUNCTION public.reservation_answer(p_reservation_id uuid, p_already boolean) RETURNS jsonb
@@ -4330,7 +4326,7 @@ CREATE FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule 
     where a.at - a.give_or_take <= (select min(b.at + b.give_or_take) from admission b)
     order by a.gate_id collate "C", a.epoch collate "C", a.seq limit 1
 $$;
-CREATE FUNCTION public.with_keys(p_records json) RETURNS json
+CREATE FUNCTION public.with_hub_scan_ids(p_records json) RETURNS json
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -5589,8 +5585,6 @@ REVOKE ALL ON FUNCTION public.are_names_new(p_records public.scan_logs[]) FROM P
 GRANT ALL ON FUNCTION public.are_names_new(p_records public.scan_logs[]) TO service_role;
 REVOKE ALL ON FUNCTION public.as_admission(p_scan public.scan_logs) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.as_admission(p_scan public.scan_logs) TO service_role;
-REVOKE ALL ON FUNCTION public.ask_again(p_numberings jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.ask_again(p_numberings jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.assign_home_gates(p_gate text, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.assign_home_gates(p_gate text, p_now timestamp with time zone) TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.events TO service_role;
@@ -5622,8 +5616,6 @@ REVOKE ALL ON FUNCTION public.audit_list_change(p_action text, p_event public.ev
 GRANT ALL ON FUNCTION public.audit_list_change(p_action text, p_event public.events, p_reservation public.vip_reservations, p_ticket_id uuid, p_actor text, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.become_active(p_venue text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.become_active(p_venue text) TO service_role;
-REVOKE ALL ON FUNCTION public.believed(p_gates text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.believed(p_gates text[]) TO service_role;
 REVOKE ALL ON FUNCTION public.booking_refusal(p_purchaser jsonb, p_amount_cents integer, p_package jsonb, p_guest_passes integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.booking_refusal(p_purchaser jsonb, p_amount_cents integer, p_package jsonb, p_guest_passes integer) TO service_role;
 REVOKE ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) FROM PUBLIC;
@@ -5702,10 +5694,8 @@ REVOKE ALL ON FUNCTION public.enforce_gate_limit() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.enforce_seats() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.enforce_ticket_transitions() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.enforce_transition() FROM PUBLIC;
-REVOKE ALL ON FUNCTION public.ensure_scan_partitions(p_months_ahead integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.ensure_scan_partitions(p_months_ahead integer) TO service_role;
-REVOKE ALL ON FUNCTION public.ensure_scan_partitions_at(p_months_ahead integer, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.ensure_scan_partitions_at(p_months_ahead integer, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.ensure_scan_partitions(p_months_ahead integer, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.ensure_scan_partitions(p_months_ahead integer, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.erase_names_in_feed(p_events uuid[], p_tickets uuid[], p_reservations uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.erase_names_in_feed(p_events uuid[], p_tickets uuid[], p_reservations uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.erase_people(p_events uuid[], p_orders uuid[], p_tickets uuid[], p_reservations uuid[]) FROM PUBLIC;
@@ -5744,6 +5734,8 @@ REVOKE ALL ON FUNCTION public.free_grant(p_event uuid, p_ticket text, p_is_off b
 GRANT ALL ON FUNCTION public.free_grant(p_event uuid, p_ticket text, p_is_off boolean, p_actor text, p_reason text, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.from_start_of_boot(p_places jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.from_start_of_boot(p_places jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.gates_that_count(p_gates text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.gates_that_count(p_gates text[]) TO service_role;
 REVOKE ALL ON FUNCTION public.give_back(p_venue text, p_gate text, p_scan uuid, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.give_back(p_venue text, p_gate text, p_scan uuid, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.give_or_take(p_uncertainty_ms bigint) FROM PUBLIC;
@@ -5955,6 +5947,8 @@ REVOKE ALL ON FUNCTION public.release_expired_reservations(p_older interval, p_n
 GRANT ALL ON FUNCTION public.release_expired_reservations(p_older interval, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.remove_from_guest_list(p_ticket_id uuid, p_actor text, p_by_staff boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.remove_from_guest_list(p_ticket_id uuid, p_actor text, p_by_staff boolean) TO service_role;
+REVOKE ALL ON FUNCTION public.renew_settlings(p_numberings jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.renew_settlings(p_numberings jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.reservation_answer(p_reservation_id uuid, p_already boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.reservation_answer(p_reservation_id uuid, p_already boolean) TO service_role;
 REVOKE ALL ON FUNCTION public.retire_gate(p_event uuid, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) FROM PUBLIC;
@@ -6070,8 +6064,8 @@ REVOKE ALL ON FUNCTION public.webhook_done(p_stripe_event_id text, p_outcome tex
 GRANT ALL ON FUNCTION public.webhook_done(p_stripe_event_id text, p_outcome text) TO service_role;
 REVOKE ALL ON FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.winner_of(p_admissions jsonb, OUT scan_id uuid, OUT rule text) TO service_role;
-REVOKE ALL ON FUNCTION public.with_keys(p_records json) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.with_keys(p_records json) TO service_role;
+REVOKE ALL ON FUNCTION public.with_hub_scan_ids(p_records json) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.with_hub_scan_ids(p_records json) TO service_role;
 REVOKE ALL ON FUNCTION public.within_bound(p_places jsonb, OUT near jsonb, OUT far jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.within_bound(p_places jsonb, OUT near jsonb, OUT far jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.without_long_texts(p_row jsonb) FROM PUBLIC;

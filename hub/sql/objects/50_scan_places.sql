@@ -189,7 +189,9 @@ $$;
 
 -- Parts for this month and so many after it, and for every month of which the default part holds something.
 -- service_role only.
-create or replace function ensure_scan_partitions_at(p_months_ahead integer, p_now timestamptz) returns jsonb
+create or replace function ensure_scan_partitions(
+    p_months_ahead integer default 3, p_now timestamptz default now()
+) returns jsonb
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     v_made text[] := '{}';
@@ -209,10 +211,6 @@ begin
     return jsonb_build_object('success', true, 'made', to_jsonb(v_made));
 end
 $$;
-
-create or replace function ensure_scan_partitions(p_months_ahead integer default 3) returns jsonb
-language sql security definer set search_path = public, pg_temp
-as $$ select ensure_scan_partitions_at(p_months_ahead, now()) $$;
 
 do $$ begin
     perform ensure_scan_partitions();

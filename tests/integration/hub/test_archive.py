@@ -46,7 +46,7 @@ def test_a_scan_is_in_the_partition_of_the_month_it_was_received_in(world: World
 
 
 def test_partitions_for_the_coming_months_are_made_once(world: World, conn: Connection) -> None:
-    wanted = "SELECT ensure_scan_partitions_at(3, %s)"
+    wanted = "SELECT ensure_scan_partitions(3, %s)"
     assert world.one(wanted, NOW) == {
         "success": True,
         "made": ["2026-03", "2026-04", "2026-05", "2026-06"],
@@ -63,7 +63,7 @@ def test_scans_without_a_partition_are_kept_and_move_once_it_is_made(world: Worl
     part(world, "2026-03")
     assert parts(world) == {"2026_03": 3, "default": 2}
     # every month in the default partition gets its own, even one that is never made ahead
-    world.run("SELECT ensure_scan_partitions_at(0, %s)", NOW)
+    world.run("SELECT ensure_scan_partitions(0, %s)", NOW)
     assert parts(world) == {"2026_03": 3, "2026_05": 2}
     assert world.all("SELECT * FROM scan_logs ORDER BY epoch, seq") == before
 
