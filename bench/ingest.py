@@ -22,7 +22,8 @@ from sync.wire.messages import Ack, decode
 from sync.wire.scans import BATCH_LIMIT
 
 GATES = (1, 3, 20)
-SINGLE = 5_000
+SINGLE = 2_500
+"""Fewer than what cuts a gate off that sends them all by itself (`sync.wire.cutoff.MESSAGES`)."""
 BATCHED = 30_000
 BACKLOG = 100_000
 PACE_PER_S = 500
