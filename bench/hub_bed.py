@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import socket
 import threading
@@ -20,6 +21,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from demo.club import Program
 from demo.servers import Mosquitto, Postgres, free_port, mosquitto, postgres
+from gate.common.uuids import new_uuid7
 from gate.rules.model import Kind, Reason, Ruling, ScanRecord
 from hub.config import HubConfig, Mqtt, Web
 from hub.config import Postgres as PostgresSection
@@ -154,13 +156,14 @@ class Gate:
     def scan(self, ticket: Ticket) -> ScanRecord:
         """A first entry, now."""
         self.seq += 1
+        at = datetime.now(UTC) + timedelta(milliseconds=self.seq)
         return ScanRecord(
-            scan_id=str(uuid.uuid4()),
+            scan_id=new_uuid7(at, os.urandom),
             gate_id=self.gate_id,
             epoch=self.epoch,
             seq=self.seq,
             boot_id=self.boot_id,
-            occurred_at=datetime.now(UTC) + timedelta(milliseconds=self.seq),
+            occurred_at=at,
             monotonic_ms=self.seq,
             clock="synced",
             clock_offset_ms=0,
