@@ -66,13 +66,6 @@ class _Reading:
         self.records += len(batch.records)
         self.gates.add(gate_id)
 
-    def extend(self, other: _Reading) -> None:
-        """Add all messages of another."""
-        self.messages += other.messages
-        self.contents += other.contents
-        self.records += other.records
-        self.gates |= other.gates
-
 
 class Consumer:
     """Stores the scans of a venue. Survives the absence of the broker and of the database.
@@ -101,6 +94,8 @@ class Consumer:
         """What is committed next."""
         self._writing = _Reading()
         """What Postgres works on right now."""
+        self._ahead = _Reading()
+        """What was read meanwhile, if that failed: it waits until what came before it is committed."""
         self._undecided: Delivery | None = None
         self._budgets = GateBudgets(rates_of_scans(config.watch.guests_per_second), now)
         self._floods = GateFloods(config.venue, "scans", now)
@@ -176,7 +171,8 @@ class Consumer:
         with contextlib.suppress(queue.Empty):
             if not self._reading.messages:
                 self._sort(self._next(wait_s), turned_away)
-        self._take_more(turned_away)
+        if not self._ahead.messages:
+            self._take_more(turned_away)
         return bool(self._reading.messages)
 
     def _take_more(self, turned_away: list[Delivery]) -> None:
@@ -218,13 +214,12 @@ class Consumer:
         self._reading.add(gate_id, message, batch)
 
     def _commit(self, conn: Connection) -> None:
-        self._writing, self._reading = self._reading, _Reading()
+        self._writing, self._reading, self._ahead = self._reading, self._ahead, _Reading()
         try:
             batch = merge(self._writing.contents)
             result = self._write(conn, batch)
         except BaseException:
-            self._writing.extend(self._reading)
-            self._writing, self._reading = _Reading(), self._writing
+            self._writing, self._reading, self._ahead = _Reading(), self._writing, self._reading
             raise
         self._broker.acknowledge(*self._writing.messages)
         self.note_awake()  # Postgres answered in this session: no other hub has become active

@@ -27,14 +27,56 @@ begin
 end
 $$;
 
--- Of these records, each place and each scan_id once: the first, in the order in which they are stored. A gate whose
--- journal is sound never sends two.
+-- What this record admits for the first time on a ticket that is good once; null if it is none such.
+create or replace function one_time_code_of(p_record scan_logs) returns text
+language plpgsql stable set search_path = public, pg_temp as $$
+begin
+    if not is_one_time(p_record.verdict, p_record.record, p_record.reason, p_record.kind) then
+        return null;
+    end if;
+    return coalesce(p_record.code_hash, (select t.code_hash from tickets t where t.id = p_record.subject_id),
+        p_record.subject_id::text);
+end
+$$;
+
+-- Those of these records that are not here yet, and not one admission too many of a guest.
+create or replace function new_records(p_records scan_logs[]) returns scan_logs[]
+language plpgsql stable set search_path = public, pg_temp as $$
+begin
+    return array(
+        with new as (
+            select r as record, r.verdict = 'admit' and r.record = 'scan' as is_admission, one_time_code_of(r) as code,
+                r.gate_id, r.epoch, r.seq, r.subject_id
+            from unnest(p_records) r
+            -- one look into the index each, whatever was planned when the table was empty
+            where (select true from scan_places p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq))
+                    is null
+                and (select true from scan_places p where p.scan_id = r.scan_id) is null
+                and (select true from scan_repeats p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq))
+                    is null
+        ), counted as (
+            select *, row_number() over (
+                partition by gate_id, coalesce(code, subject_id::text), is_admission order by epoch, seq
+            ) as nth from new
+        )
+        select c.record from counted c
+        where not c.is_admission or c.code is null and c.subject_id is null
+            or c.nth <= most_of_one_guest() - case
+                when (select true from scan_places p where p.one_time_code_hash = c.code limit 1) is null
+                    and c.code is not null then 0
+                else admitted_already(c.gate_id, c.code, c.subject_id) end
+    );
+end
+$$;
+
+-- Of these records, each place and each scan_id once: the first, by its number, that no earlier one of those taken
+-- rules out. A gate whose journal is sound never sends two of either.
 create or replace function each_once(p_records scan_logs[]) returns scan_logs[]
 language plpgsql stable set search_path = public, pg_temp as $$
 declare
     v_record scan_logs;
-    v_once scan_logs[] := '{}';
-    v_places jsonb := '{}';
+    v_once scan_logs[];
+    v_taken jsonb := '{}';
     v_place text;
 begin
     if (
@@ -43,39 +85,40 @@ begin
     ) then
         return p_records;
     end if;
-    for v_record in select * from unnest(p_records) r order by r.gate_id, r.epoch, r.seq loop
+    -- only the few that share a place or an id have to be looked at one by one
+    v_once := array(
+        select c.record from (
+            select r as record, count(*) over (partition by r.gate_id, r.epoch, r.seq) as of_place,
+                count(*) over (partition by r.scan_id) as of_id
+            from unnest(p_records) r
+        ) c where c.of_place = 1 and c.of_id = 1
+    );
+    for v_record in
+        select (c.record).* from (
+            select r as record, row_number() over () as place,
+                count(*) over (partition by r.gate_id, r.epoch, r.seq) as of_place,
+                count(*) over (partition by r.scan_id) as of_id
+            from unnest(p_records) r
+        ) c where c.of_place > 1 or c.of_id > 1
+        order by (c.record).gate_id, (c.record).epoch, (c.record).seq, c.place
+    loop
         v_place := jsonb_build_array(v_record.gate_id, v_record.epoch, v_record.seq)::text;
-        if not v_places ? v_place and not v_places ? v_record.scan_id::text then
+        if not v_taken ? v_place and not v_taken ? v_record.scan_id::text then
             v_once := v_once || v_record;
-            v_places := v_places || jsonb_build_object(v_place, true, v_record.scan_id, true);
+            v_taken := v_taken || jsonb_build_object(v_place, true, v_record.scan_id, true);
         end if;
     end loop;
     return v_once;
 end
 $$;
 
--- Keep those of these records that are new; returns them as they are kept. p_records: each once.
+-- Keep these records; returns them as they are kept.
 create or replace function store_records(p_records scan_logs[]) returns scan_logs[]
 language plpgsql set search_path = public, pg_temp as $$
 declare
     v_stored scan_logs[];
 begin
-    with new as (
-        select r.*, r.verdict = 'admit' and r.record = 'scan' as is_admission,
-            case when is_one_time(r.verdict, r.record, r.reason, r.kind) then coalesce(
-                r.code_hash, (select t.code_hash from tickets t where t.id = r.subject_id), r.subject_id::text
-            ) end as code
-        from unnest(p_records) r
-        -- one look into the index each, whatever was planned when the table was empty
-        where (select true from scan_places p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq)) is null
-            and (select true from scan_places p where p.scan_id = r.scan_id) is null
-            and (select true from scan_repeats p where (p.gate_id, p.epoch, p.seq) = (r.gate_id, r.epoch, r.seq))
-                is null
-    ), counted as (
-        select *, row_number() over (
-            partition by gate_id, coalesce(code, subject_id::text), is_admission order by epoch, seq
-        ) as nth from new
-    ), stored as (
+    with stored as (
         insert into scan_logs (scan_id, said_id, gate_id, epoch, seq, boot_id, occurred_at, monotonic_ms, verdict,
             reason, rule, kind, clock, clock_offset_ms, clock_uncertainty_ms, event_id, subject_id, code_hash,
             raw_hash, flags, scan_method, cache_version, cache_age_s, released, record, refers_to, heard,
@@ -84,13 +127,8 @@ begin
             r.reason, r.rule, r.kind, r.clock, r.clock_offset_ms, r.clock_uncertainty_ms, r.event_id,
             r.subject_id, r.code_hash, r.raw_hash, r.flags, r.scan_method, r.cache_version, r.cache_age_s,
             r.released, r.record, r.refers_to, r.heard, r.actor, r.note, r.payload_hash, r.occurred_at,
-            case when r.clock = 'synced' then r.clock_uncertainty_ms end, r.code
-        from counted r
-        where not r.is_admission or r.code is null and r.subject_id is null
-            or r.nth <= most_of_one_guest() - case
-                when (select true from scan_places p where p.one_time_code_hash = r.code limit 1) is null
-                    and r.code is not null then 0
-                else admitted_already(r.gate_id, r.code, r.subject_id) end
+            case when r.clock = 'synced' then r.clock_uncertainty_ms end, one_time_code_of(r)
+        from unnest(p_records) r
         order by r.gate_id, r.epoch, r.seq
         returning scan_logs as scan
     )
@@ -409,7 +447,7 @@ begin
         v_records := array(select r from json_populate_recordset(null::scan_logs, p_records) r);
     end if;
     v_newest := newest_scans(v_records);
-    v_stored := store_records(each_once(v_records));
+    v_stored := store_records(each_once(new_records(v_records)));
     if cardinality(v_stored) < cardinality(v_records) then
         perform keep_repeats(p_records::jsonb);
         perform note_clones(quarantine_misfits(p_records::jsonb, p_topics), v_venue);

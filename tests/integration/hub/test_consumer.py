@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -322,3 +324,42 @@ def test_an_unmigrated_database_is_an_outage_and_loses_nothing(
     with running(bare):
         migrate(dsn)
         assert gate.resend(record(1))
+
+
+def test_while_a_batch_cannot_be_written_no_more_than_the_next_one_is_read(
+    config: HubConfig, conn: Connection, world: World, owner_dsn: str
+) -> None:
+    """What is read leaves the inbox with its bounds for each gate; and a batch stays as large as it was."""
+    line, rooms = Watching(world), Topics(venue=config.venue)
+    messages = [
+        Delivery(
+            rooms.scans(gate),
+            encode_scans([record(seq, gate_id=gate) for seq in range(first, first + 50)]),
+            1,
+            1,
+        )
+        for first in range(1, 400, 50)
+        for gate in ("gate-1", "gate-2", "gate-3", "gate-4")
+    ]
+    for gate in ("gate-1", "gate-2", "gate-3", "gate-4"):
+        world.gate(gate, "", venue=config.venue)
+    for message in messages:
+        line.inbox.put(message)
+    conn.execute("SET lock_timeout = '20ms'")
+    with ThreadPoolExecutor(1) as writer, connect(owner_dsn) as other:
+        hub = consumer.Consumer(config, line, writer=writer)
+        other.execute("LOCK TABLE scan_places IN ACCESS EXCLUSIVE MODE")
+        for _ in range(5):
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                hub.turn(conn, 0)
+        assert line.seen == []
+        waiting = [line.inbox.get_nowait() for _ in range(len(messages) - 20)]
+        with pytest.raises(queue.Empty):
+            line.inbox.get_nowait()
+        for message in waiting:
+            line.inbox.put(message)
+        other.rollback()
+        for _ in range(4):
+            hub.turn(conn, 0)
+    assert world.one("SELECT count(*) FROM scan_logs") == 50 * len(messages)
+    assert [told for told, _ in line.seen if "PUBACK" in told] == ["10 PUBACKs"] * 3 + ["2 PUBACKs"]

@@ -362,3 +362,18 @@ def test_of_records_whose_places_and_ids_cross_each_is_kept_that_nothing_kept_ru
         kept = world.all("SELECT seq, scan_id::text FROM scan_logs ORDER BY seq")
         assert kept == [(1, first.scan_id), (2, second.scan_id), (3, third.scan_id)]
         assert world.one("SELECT count(*) FROM scan_quarantine") == 2
+
+
+def test_a_record_that_is_not_kept_rules_out_no_other(conn: Connection, world: World) -> None:
+    """A journal that was put back numbers on from before, and sends the same scan in its next numbering."""
+    event = world.event()
+    ticket, other = world.ticket(event), world.ticket(event)
+    take(conn, first := record(1, event_id=event, subject_id=ticket))
+    again = record(1, event_id=event, subject_id=other)
+    take(conn, again, msgspec.structs.replace(again, epoch="e2"))
+    changed = msgspec.structs.replace(first, epoch="e3", note="x")
+    third = world.ticket(event)
+    take(conn, changed, record(1, epoch="e3", event_id=event, subject_id=third))
+    assert [ticket_state(world, one)[0] for one in (ticket, other, third)] == ["checked_in"] * 3
+    assert world.one("SELECT count(*) FROM scan_logs") == 3
+    assert world.one("SELECT count(*) FROM alerts WHERE reason = 'flooding'") == 0
