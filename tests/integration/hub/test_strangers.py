@@ -12,10 +12,10 @@ import resource
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -91,13 +91,12 @@ def hasty() -> Iterator[Server]:
 @pytest.mark.parametrize("how", SLOW)
 def test_a_slow_sender_is_cut_off_even_if_it_sends_a_little_now_and_then(hasty: Server, how: str) -> None:
     first, then = SLOW[how]
-    with hasty.connect(STRANGER, first) as line:
-        ended = threading.Thread(target=is_ended, args=(line,), daemon=True)
-        ended.start()
-        while ended.is_alive():
-            ended.join(0.02)
+    with hasty.connect(STRANGER, first) as line, ThreadPoolExecutor(1) as reader:
+        ended = reader.submit(is_ended, line)
+        while not wait([ended], 0.02).done:
             with contextlib.suppress(ConnectionError):
                 line.sendall(then.encode())
+        assert ended.result()
 
 
 def test_a_client_that_reads_nothing_is_cut_off(hasty: Server) -> None:
