@@ -23,7 +23,7 @@ def apply_objects(conn: Connection, *, anyway: bool) -> bool:
     :raises HubError: one of the files failed; nothing was changed.
     """
     files = object_files()
-    digest = hashlib.sha256(b"\0".join(part for file in files.items() for part in _bytes(*file))).hexdigest()
+    digest = hashlib.sha256(repr(files).encode()).hexdigest()
     with conn.transaction():
         applied = conn.execute(query("applied_digest")).fetchone()
         if applied and applied["digest"] == digest and not anyway:
@@ -45,7 +45,3 @@ def object_files() -> dict[str, bytes]:
     """The text of each file of `sql/objects/`, by its name, in the order in which they are applied."""
     folder = sql_folder() / "objects"
     return {file.name: file.read_bytes() for file in sorted(folder.iterdir(), key=lambda file: file.name)}
-
-
-def _bytes(name: str, sql: bytes) -> tuple[bytes, bytes]:
-    return name.encode(), sql

@@ -523,26 +523,27 @@ begin
     end loop;
 end
 $$;
-CREATE FUNCTION public.check_ticket_transition(p_from text, p_to text, p_is_annulled boolean, p_events uuid[]) RETURNS void
+CREATE FUNCTION public.check_transition(p_machine text, p_from text, p_to text, p_is_annulled boolean, p_events uuid[]) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
+    v_thing text := case when p_machine ~ '^[aeiou]' then 'an ' else 'a ' end || replace(p_machine, '_', ' ');
     v_condition text;
 begin
     select condition into v_condition from state_transitions
-    where (machine, from_state, to_state) = ('ticket', p_from, p_to);
+    where (machine, from_state, to_state) = (p_machine, p_from, p_to);
     if not found then
-        raise exception 'a ticket cannot go from % to %', p_from, p_to
+        raise exception '% cannot go from % to %', v_thing, p_from, p_to
             using errcode = 'check_violation', hint = 'docs/data-model.md shows the states; they only move forward.';
     elsif v_condition = 'before_start'
         and exists (select from unnest(p_events) as e (id) where not may_be_cancelled(e.id, now()))
     then
-        raise exception 'a ticket cannot be % once the night has started', p_to
+        raise exception '% cannot be % once the night has started', v_thing, p_to
             using errcode = 'check_violation', hint = 'All sales are final from then on; nothing was changed.';
     elsif v_condition = 'annulled' and not p_is_annulled then
         -- only a scan can be annulled, by its gate, when nobody walked through
-        raise exception 'a ticket cannot go from % to % unless its scan was annulled', p_from, p_to
+        raise exception '% cannot go from % to % unless its scan was annulled', v_thing, p_from, p_to
             using errcode = 'check_violation', hint = 'Only the hub does that, when a gate reports it.';
     end if;
 end
@@ -1130,7 +1131,7 @@ begin
         if not v_step.is_same then
             raise exception 'the id of a ticket cannot change' using errcode = 'check_violation';
         end if;
-        perform check_ticket_transition(v_step.old_status, v_step.new_status, v_step.is_annulled, v_step.events);
+        perform check_transition('ticket', v_step.old_status, v_step.new_status, v_step.is_annulled, v_step.events);
     end loop;
     return null;
 end
@@ -1139,28 +1140,10 @@ CREATE FUNCTION public.enforce_transition() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
-declare
-    v_thing text := case when tg_argv[0] ~ '^[aeiou]' then 'an ' else 'a ' end || replace(tg_argv[0], '_', ' ');
-    v_condition text;
 begin
-    select condition into v_condition from state_transitions
-    where (machine, from_state, to_state) = (tg_argv[0], old.status, new.status);
-    if not found then
-        raise exception '% cannot go from % to %', v_thing, old.status, new.status
-            using errcode = 'check_violation', hint = 'docs/data-model.md shows the states; they only move forward.';
-    elsif v_condition = 'before_start'
-        and not may_be_cancelled(case tg_argv[0] when 'event' then new.id
-            else (to_jsonb(new) ->> 'event_id')::uuid end, now())
-    then
-        raise exception '% cannot be % once the night has started', v_thing, new.status
-            using errcode = 'check_violation', hint = 'All sales are final from then on; nothing was changed.';
-    elsif v_condition = 'annulled' then
-        -- only a scan can be annulled, by its gate, when nobody walked through
-        if old.checked_in_scan is null or new.checked_in_at is not null then
-            raise exception '% cannot go from % to % unless its scan was annulled', v_thing, old.status, new.status
-                using errcode = 'check_violation', hint = 'Only the hub does that, when a gate reports it.';
-        end if;
-    end if;
+    perform check_transition(tg_argv[0], old.status, new.status,
+        to_jsonb(old) ->> 'checked_in_scan' is not null and to_jsonb(new) ->> 'checked_in_at' is null,
+        array[case tg_argv[0] when 'event' then new.id else (to_jsonb(new) ->> 'event_id')::uuid end]);
     return new;
 end
 $$;
@@ -1874,7 +1857,7 @@ declare
 begin
     perform lock_gates(array(select jsonb_object_keys(p_topics)));
     v_records := array(select r from json_populate_recordset(null::scan_logs, p_records) r);
-    if not are_names_new(v_records) or is_any_revoked(p_topics) then
+    if not are_names_new(v_records) or cardinality(revoked_of(p_topics)) > 0 then
         p_records := without_revoked(with_hub_scan_ids(p_records), p_topics);
         v_records := array(select r from json_populate_recordset(null::scan_logs, p_records) r);
     end if;
@@ -1894,17 +1877,6 @@ begin
         perform note_alerts(v_stored, p_topics);
     end if;
     return cardinality(v_stored);
-end
-$$;
-CREATE FUNCTION public.is_any_revoked(p_topics jsonb) RETURNS boolean
-    LANGUAGE plpgsql STABLE
-    SET search_path TO 'public', 'pg_temp'
-    AS $$
-begin
-    return exists (
-        select from gates
-        where gate_id = any (array(select jsonb_object_keys(p_topics))) and (status = 'revoked' or revoked_at is not null)
-    );
 end
 $$;
 CREATE FUNCTION public.is_apart(p_base timestamp with time zone, p_monotonic_ms bigint, p_other timestamp with time zone, p_other_monotonic_ms bigint, p_give interval DEFAULT '00:00:00'::interval) RETURNS boolean
@@ -3481,6 +3453,18 @@ begin
     return 'revoked';
 end
 $$;
+CREATE FUNCTION public.revoked_of(p_topics jsonb) RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    return array(
+        select gate_id from gates
+        where gate_id = any (array(select jsonb_object_keys(p_topics)))
+            and (status = 'revoked' or revoked_at is not null)
+    );
+end
+$$;
 CREATE FUNCTION public.sale_refusal(p_event public.events, p_types text[], p_now timestamp with time zone) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -3554,8 +3538,9 @@ CREATE FUNCTION public.scans_with_outcome(p_stored public.scan_logs[]) RETURNS u
     AS $$
 begin
     return array(
-        select scan_key(s.gate_id, s.refers_to) from unnest(p_stored) s
-        where s.record in ('passed', 'annulled') and scan_key(s.gate_id, s.refers_to) is not null
+        select k.scan_id from unnest(p_stored) s
+        cross join lateral (select scan_key(s.gate_id, s.refers_to) as scan_id offset 0) k
+        where s.record in ('passed', 'annulled') and k.scan_id is not null
     ) || array(
         select s.scan_id from unnest(p_stored) s
         -- one look into the index each (offset 0)
@@ -4449,11 +4434,7 @@ CREATE FUNCTION public.without_revoked(p_records json, p_topics jsonb) RETURNS j
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
-    v_revoked text[] := array(
-        select gate_id from gates
-        where gate_id = any (array(select jsonb_object_keys(p_topics)))
-            and (status = 'revoked' or revoked_at is not null)
-    );
+    v_revoked text[] := revoked_of(p_topics);
     v_rest json;
 begin
     if cardinality(v_revoked) = 0 then
@@ -5669,8 +5650,8 @@ REVOKE ALL ON FUNCTION public.check_in(p_first_entries public.scan_logs[], p_cod
 GRANT ALL ON FUNCTION public.check_in(p_first_entries public.scan_logs[], p_codes_twice text[], p_annulled uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.check_in_passes(p_scans uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.check_in_passes(p_scans uuid[]) TO service_role;
-REVOKE ALL ON FUNCTION public.check_ticket_transition(p_from text, p_to text, p_is_annulled boolean, p_events uuid[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.check_ticket_transition(p_from text, p_to text, p_is_annulled boolean, p_events uuid[]) TO service_role;
+REVOKE ALL ON FUNCTION public.check_transition(p_machine text, p_from text, p_to text, p_is_annulled boolean, p_events uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.check_transition(p_machine text, p_from text, p_to text, p_is_annulled boolean, p_events uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.check_vip_capacity(p_reservation_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.check_vip_capacity(p_reservation_id uuid) TO service_role;
 GRANT ALL ON FUNCTION public.check_vip_capacity(p_reservation_id uuid) TO authenticated;
@@ -5796,8 +5777,6 @@ REVOKE ALL ON FUNCTION public.home_of(p_code_hash text, p_homes text[], p_retire
 GRANT ALL ON FUNCTION public.home_of(p_code_hash text, p_homes text[], p_retired text[]) TO service_role;
 REVOKE ALL ON FUNCTION public.ingest_scans(p_records json, p_topics jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ingest_scans(p_records json, p_topics jsonb) TO service_role;
-REVOKE ALL ON FUNCTION public.is_any_revoked(p_topics jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.is_any_revoked(p_topics jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.is_apart(p_base timestamp with time zone, p_monotonic_ms bigint, p_other timestamp with time zone, p_other_monotonic_ms bigint, p_give interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.is_apart(p_base timestamp with time zone, p_monotonic_ms bigint, p_other timestamp with time zone, p_other_monotonic_ms bigint, p_give interval) TO service_role;
 REVOKE ALL ON FUNCTION public.is_archived(p_scan uuid) FROM PUBLIC;
@@ -5999,6 +5978,8 @@ REVOKE ALL ON FUNCTION public.revoke_admissions_of(p_event_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.revoke_admissions_of(p_event_id uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.revoke_gate(p_venue text, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.revoke_gate(p_venue text, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.revoked_of(p_topics jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.revoked_of(p_topics jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.sale_refusal(p_event public.events, p_types text[], p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.sale_refusal(p_event public.events, p_types text[], p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.scan_content(p_scan public.scan_logs) FROM PUBLIC;

@@ -46,31 +46,41 @@ as $$
     )
 $$;
 
--- The first argument is the machine. A definer, because the rule also holds for callers who may not read the night.
-create or replace function enforce_transition() returns trigger
-language plpgsql security definer set search_path = public, pg_temp as $$
+-- Refuse a step that the table does not allow. p_is_annulled: of a ticket or a pass, its entry was a scan and is taken
+-- back. p_events: the nights it belongs to.
+create or replace function check_transition(
+    p_machine text, p_from text, p_to text, p_is_annulled boolean, p_events uuid[]
+) returns void
+language plpgsql stable set search_path = public, pg_temp as $$
 declare
-    v_thing text := case when tg_argv[0] ~ '^[aeiou]' then 'an ' else 'a ' end || replace(tg_argv[0], '_', ' ');
+    v_thing text := case when p_machine ~ '^[aeiou]' then 'an ' else 'a ' end || replace(p_machine, '_', ' ');
     v_condition text;
 begin
     select condition into v_condition from state_transitions
-    where (machine, from_state, to_state) = (tg_argv[0], old.status, new.status);
+    where (machine, from_state, to_state) = (p_machine, p_from, p_to);
     if not found then
-        raise exception '% cannot go from % to %', v_thing, old.status, new.status
+        raise exception '% cannot go from % to %', v_thing, p_from, p_to
             using errcode = 'check_violation', hint = 'docs/data-model.md shows the states; they only move forward.';
     elsif v_condition = 'before_start'
-        and not may_be_cancelled(case tg_argv[0] when 'event' then new.id
-            else (to_jsonb(new) ->> 'event_id')::uuid end, now())
+        and exists (select from unnest(p_events) as e (id) where not may_be_cancelled(e.id, now()))
     then
-        raise exception '% cannot be % once the night has started', v_thing, new.status
+        raise exception '% cannot be % once the night has started', v_thing, p_to
             using errcode = 'check_violation', hint = 'All sales are final from then on; nothing was changed.';
-    elsif v_condition = 'annulled' then
+    elsif v_condition = 'annulled' and not p_is_annulled then
         -- only a scan can be annulled, by its gate, when nobody walked through
-        if old.checked_in_scan is null or new.checked_in_at is not null then
-            raise exception '% cannot go from % to % unless its scan was annulled', v_thing, old.status, new.status
-                using errcode = 'check_violation', hint = 'Only the hub does that, when a gate reports it.';
-        end if;
+        raise exception '% cannot go from % to % unless its scan was annulled', v_thing, p_from, p_to
+            using errcode = 'check_violation', hint = 'Only the hub does that, when a gate reports it.';
     end if;
+end
+$$;
+
+-- The first argument is the machine. A definer, because the rule also holds for callers who may not read the night.
+create or replace function enforce_transition() returns trigger
+language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+    perform check_transition(tg_argv[0], old.status, new.status,
+        to_jsonb(old) ->> 'checked_in_scan' is not null and to_jsonb(new) ->> 'checked_in_at' is null,
+        array[case tg_argv[0] when 'event' then new.id else (to_jsonb(new) ->> 'event_id')::uuid end]);
     return new;
 end
 $$;
@@ -99,34 +109,9 @@ begin
         if not v_step.is_same then
             raise exception 'the id of a ticket cannot change' using errcode = 'check_violation';
         end if;
-        perform check_ticket_transition(v_step.old_status, v_step.new_status, v_step.is_annulled, v_step.events);
+        perform check_transition('ticket', v_step.old_status, v_step.new_status, v_step.is_annulled, v_step.events);
     end loop;
     return null;
-end
-$$;
-
-create or replace function check_ticket_transition(
-    p_from text, p_to text, p_is_annulled boolean, p_events uuid[]
-) returns void
-language plpgsql stable set search_path = public, pg_temp as $$
-declare
-    v_condition text;
-begin
-    select condition into v_condition from state_transitions
-    where (machine, from_state, to_state) = ('ticket', p_from, p_to);
-    if not found then
-        raise exception 'a ticket cannot go from % to %', p_from, p_to
-            using errcode = 'check_violation', hint = 'docs/data-model.md shows the states; they only move forward.';
-    elsif v_condition = 'before_start'
-        and exists (select from unnest(p_events) as e (id) where not may_be_cancelled(e.id, now()))
-    then
-        raise exception 'a ticket cannot be % once the night has started', p_to
-            using errcode = 'check_violation', hint = 'All sales are final from then on; nothing was changed.';
-    elsif v_condition = 'annulled' and not p_is_annulled then
-        -- only a scan can be annulled, by its gate, when nobody walked through
-        raise exception 'a ticket cannot go from % to % unless its scan was annulled', p_from, p_to
-            using errcode = 'check_violation', hint = 'Only the hub does that, when a gate reports it.';
-    end if;
 end
 $$;
 

@@ -326,6 +326,18 @@ begin
 end
 $$;
 
+-- Of the gates of a batch, those that were revoked.
+create or replace function revoked_of(p_topics jsonb) returns text[]
+language plpgsql stable set search_path = public, pg_temp as $$
+begin
+    return array(
+        select gate_id from gates
+        where gate_id = any (array(select jsonb_object_keys(p_topics)))
+            and (status = 'revoked' or revoked_at is not null)
+    );
+end
+$$;
+
 -- Of a batch, what still counts. The records of gates that were revoked before it came are kept in the quarantine,
 -- which also counts for how far a gate's journal is here: it has nothing to say again. What had been taken in
 -- before is known, and is no evidence of anything. p_topics: as in `ingest_scans`, whose locks are held: so a gate
@@ -333,11 +345,7 @@ $$;
 create or replace function without_revoked(p_records json, p_topics jsonb) returns json
 language plpgsql set search_path = public, pg_temp as $$
 declare
-    v_revoked text[] := array(
-        select gate_id from gates
-        where gate_id = any (array(select jsonb_object_keys(p_topics)))
-            and (status = 'revoked' or revoked_at is not null)
-    );
+    v_revoked text[] := revoked_of(p_topics);
     v_rest json;
 begin
     if cardinality(v_revoked) = 0 then
@@ -365,16 +373,6 @@ begin
     select json_agg(e.value) into v_rest from json_array_elements(p_records) e
     where e.value ->> 'gate_id' <> all (v_revoked);
     return coalesce(v_rest, '[]');
-end
-$$;
-
-create or replace function is_any_revoked(p_topics jsonb) returns boolean
-language plpgsql stable set search_path = public, pg_temp as $$
-begin
-    return exists (
-        select from gates
-        where gate_id = any (array(select jsonb_object_keys(p_topics))) and (status = 'revoked' or revoked_at is not null)
-    );
 end
 $$;
 
@@ -442,7 +440,7 @@ declare
 begin
     perform lock_gates(array(select jsonb_object_keys(p_topics)));
     v_records := array(select r from json_populate_recordset(null::scan_logs, p_records) r);
-    if not are_names_new(v_records) or is_any_revoked(p_topics) then
+    if not are_names_new(v_records) or cardinality(revoked_of(p_topics)) > 0 then
         p_records := without_revoked(with_hub_scan_ids(p_records), p_topics);
         v_records := array(select r from json_populate_recordset(null::scan_logs, p_records) r);
     end if;

@@ -105,8 +105,9 @@ create or replace function scans_with_outcome(p_stored scan_logs[]) returns uuid
 language plpgsql stable set search_path = public, pg_temp as $$
 begin
     return array(
-        select scan_key(s.gate_id, s.refers_to) from unnest(p_stored) s
-        where s.record in ('passed', 'annulled') and scan_key(s.gate_id, s.refers_to) is not null
+        select k.scan_id from unnest(p_stored) s
+        cross join lateral (select scan_key(s.gate_id, s.refers_to) as scan_id offset 0) k
+        where s.record in ('passed', 'annulled') and k.scan_id is not null
     ) || array(
         select s.scan_id from unnest(p_stored) s
         -- one look into the index each (offset 0)
