@@ -1,14 +1,17 @@
-"""Fixed exposure and focus for a Pi camera, as libcamera controls. Pure.
+"""Exposures without flicker, and which one a frame was taken with; the fixed controls of a Pi camera. Pure.
 
 Lamps on the mains flicker at twice the mains frequency. An exposure of a whole number of flickers gets
 the same light in every row and frame; any other shows dark bands, and a code under a band is not read.
 Automatic exposure picks such times too, but follows every light of the club, so exposure and gain are
-fixed.
+fixed, or two of each take turns (docs/adr/0029).
 """
 
 from __future__ import annotations
 
+from math import log
 from typing import Literal
+
+from hardware.camera.spec import Exposure
 
 Mains = Literal[50, 60]
 
@@ -73,3 +76,25 @@ def controls_for(
     if focus is None:
         return controls | {"AfMode": AF_CONTINUOUS}
     return controls | {"AfMode": AF_MANUAL, "LensPosition": float(focus)}
+
+
+def fixed_exposure(*, mains_hz: Mains, half_periods: int, gain: float, fps: int) -> Exposure:
+    """The exposure of so many flickers. Arguments and errors: as of `controls_for`."""
+    if gain < 1:
+        raise ValueError("gain must be at least 1.0.")
+    return Exposure(exposure_us(mains_hz, half_periods, fps), float(gain))
+
+
+def nearest(exposures: tuple[Exposure, ...], time_us: float, gain: float | None) -> int:
+    """Which of `exposures` a frame was taken with that had this exposure time and analogue gain.
+
+    A sensor rounds both, and has limits of its own, so that nearest in stops is meant; both count, because
+    twice the time at half the gain is another exposure of the same brightness. Without a `gain`, the time
+    alone says it.
+    """
+
+    def stops(exposure: Exposure) -> float:
+        off = abs(log(max(time_us, 1.0) / exposure.time_us))
+        return off if gain is None else off + abs(log(max(gain, 0.01) / exposure.gain))
+
+    return min(range(len(exposures)), key=lambda number: stops(exposures[number]))

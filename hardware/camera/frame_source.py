@@ -18,12 +18,14 @@ class Frame(msgspec.Struct, frozen=True):
     words; empty for all other frames. `grey` is then a dark frame.
     `taken_at`: when the camera began to take it, in seconds of `time.monotonic()`, which all processes of a
     machine share; None if the source does not know. Two frames with the same time are one frame, shown twice.
+    `exposure`: with which of `CameraSpec.exposures` it was taken; 0 if the camera does not take turns.
     """
 
     grey: Grey
     source: str
     refused: str = ""
     taken_at: float | None = None
+    exposure: int = 0
 
 
 class FrameSource(Protocol):

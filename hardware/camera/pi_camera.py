@@ -2,8 +2,9 @@
 
 One `lores` YUV stream beside a larger main stream of the same shape, from the sensor mode that sees the
 lens's whole view, so that the camera does the scaling (quality 7.3). Only the Y plane, the first `height`
-rows, is used. The camera is configured once, because reconfiguring it in a loop wedges libcamera. Every wait
-has a limit, and a silent camera is replaced together with its process.
+rows, is used. The camera is configured once, because reconfiguring it in a loop wedges libcamera; exposures
+that take turns go along with picamera2's requests (`hardware.camera.alternation`). Every wait has a limit,
+and a silent camera is replaced together with its process.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from gate.common.errors import HardwareError, Step
+from hardware.camera.alternation import Alternation
 from hardware.camera.frame_source import Frame
-from hardware.camera.spec import CameraSpec
+from hardware.camera.spec import CameraSpec, Exposure
 
 _MAIN_WIDTH = 1280
 """Approximate width of the main stream in pixels; its picture is only there to be scaled down."""
@@ -24,6 +26,8 @@ _MAIN_WIDTH = 1280
 _DRIVER_ERRORS = (RuntimeError, OSError, ValueError, AttributeError, IndexError)
 """What picamera2 raises when the camera or libcamera refuses. It has no error of its own, and where libcamera
 returns nothing it carries on and fails later (seen: ValueError, AttributeError)."""
+
+_ONE_EXPOSURE = "camera keeps one exposure for all frames: %s"
 
 _log = logging.getLogger(__name__)
 """As picamera2's own messages: to the stderr of the camera's process, and so into the journal."""
@@ -43,9 +47,49 @@ class PiCamera:
         self._camera = _started(driver, spec)
         # the camera may have adjusted the size to what its hardware can scale to
         self._size: tuple[int, int] = self._camera.camera_configuration()["lores"]["size"]
+        self._patience_s = 2 / max(1, spec.fps)
+        self._adjustable = frozenset(self._camera.camera_controls)
+        can_take_turns = "ExposureTime" in self._adjustable
+        self._turns = Alternation(spec.exposures if can_take_turns else (), spec.fps)
+        self._takes_turns = not self._turns.ended
+        if self._takes_turns:
+            self._camera.pre_callback = self._completed
+        elif spec.exposures and not can_take_turns:
+            _log.warning(_ONE_EXPOSURE, "it has no control ExposureTime")
 
     def grab(self, timeout_s: float) -> Frame | None:
-        """The next frame; None if the camera gave none within `timeout_s`."""
+        """The next frame; None if the camera gave none within `timeout_s`.
+
+        Where exposures take turns, one whose turn it is not may be passed over, for two frame periods more.
+        """
+        taken = self._capture(timeout_s)
+        for _ in range(self._turns.each):
+            if taken is None or not self._turns.passes_over(taken[1]):
+                break
+            taken = self._capture(self._patience_s) or taken
+        return None if taken is None else self._frame(*taken)
+
+    def _completed(self, request: Any) -> None:
+        """Called by picamera2, in its own thread, for every frame that the camera has completed."""
+        # what was raised here would end that thread, and no frame would come any more
+        with contextlib.suppress(*_DRIVER_ERRORS):
+            if not self._takes_turns:
+                return
+            self._turns.saw(request.get_metadata())
+            if self._turns.ended:
+                self._takes_turns = False
+                self._ask(self._turns.exposures[0])
+                _log.warning(_ONE_EXPOSURE, self._turns.ended)
+            # the second of two frames completed at once would overwrite what the first has asked for
+            elif "ExposureTime" not in self._camera.controls.make_dict():
+                self._ask(self._turns.wish())
+
+    def _ask(self, exposure: Exposure) -> None:
+        controls = {"ExposureTime": exposure.time_us, "AnalogueGain": exposure.gain}
+        self._camera.set_controls({name: controls[name] for name in controls.keys() & self._adjustable})
+
+    def _capture(self, timeout_s: float) -> tuple[Any, dict[str, Any]] | None:
+        """The next frame's planes and metadata, whatever its exposure."""
         try:
             # a wait of 0 means: do not wait, and return the job instead of the frame
             (planes,), about = self._camera.capture_arrays(["lores"], wait=max(timeout_s, 0.001))
@@ -56,10 +100,13 @@ class PiCamera:
         except _DRIVER_ERRORS as error:
             what = f"The camera stopped working ({error})."
             raise HardwareError("camera", what, "Check the ribbon cable.") from error
+        return planes, about
+
+    def _frame(self, planes: Any, about: dict[str, Any]) -> Frame:
         width, height = self._size
         # rows are padded to the stride of the hardware, and the colour planes follow below
         grey = np.ascontiguousarray(planes[:height, :width])
-        return Frame(grey, "picamera2", taken_at=_taken_at(about))
+        return Frame(grey, "picamera2", taken_at=_taken_at(about), exposure=self._turns.give(about))
 
     def exhausted(self) -> bool:
         """Never."""

@@ -12,6 +12,13 @@ LONGEST_SIDE = 2400
 """Pixels to which ``files`` reduces the longer side of a picture, so that it fits into a shared slot."""
 
 
+class Exposure(msgspec.Struct, frozen=True):
+    """How much light a frame gets: for how many µs, and at what analogue gain, from 1.0."""
+
+    time_us: int
+    gain: float
+
+
 class CameraSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Which camera, and how to run it. Plain data, so that it can be passed to a child process.
 
@@ -20,6 +27,8 @@ class CameraSpec(msgspec.Struct, frozen=True, kw_only=True):
     `fps`: frames a second, at most. `idle_fps`: looks a second while nobody comes (`hardware.eye.pace`),
     0: as many as ever. `hold_ms`: how long ``folder`` holds one picture up.
     `controls`: fixed libcamera controls for ``picamera2``, such as ``{"AfMode": 0, "LensPosition": 5.0}``.
+    `exposures`: two that ``picamera2`` and ``v4l2`` use in turn, beginning with the one in `controls`; none:
+    `controls` hold for every frame, and a webcam decides by itself (docs/adr/0029).
     """
 
     driver: CameraDriver
@@ -31,6 +40,7 @@ class CameraSpec(msgspec.Struct, frozen=True, kw_only=True):
     idle_fps: float = 0.0
     hold_ms: int = 300
     controls: dict[str, bool | int | float] = {}
+    exposures: tuple[Exposure, ...] = ()
 
     @property
     def every_frame_counts(self) -> bool:

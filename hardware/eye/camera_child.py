@@ -57,4 +57,5 @@ def _capture(camera: FrameSource, slots: Slots, request: m.Capture, before: floa
         exhausted=camera.exhausted(),
         taken_at=now if frame.taken_at is None else frame.taken_at,
         picture=0 if frame.taken_at is None else fingerprint(frame.grey),
+        exposure=frame.exposure,
     )

@@ -2,7 +2,8 @@
 
 Theory of operation. A thread of this process asks the camera child to fill a slot of shared memory, then the
 decoder child to look at that slot, while the camera fills another. There are three slots: one is being
-filled, one waits, one is being looked at. Only the newest frame waits. What was read becomes a `Look`, which
+filled, one waits, one is being looked at. Only the newest frame waits, or where a camera takes exposures in
+turn, the one that `hardware.eye.turn` prefers. What was read becomes a `Look`, which
 the door takes with `look`. A later empty look does not replace one with codes, so that a slow moment of the
 door costs no guest a second try. But a look that nobody took for `hardware.eye.freshness.KEPT_S` is dropped:
 the door was stuck, and whoever held that code up may be gone. Where pictures are shown only once
@@ -19,6 +20,7 @@ import os
 import select
 import threading
 import time
+from collections import Counter, defaultdict
 from pathlib import PurePath
 
 import msgspec
@@ -38,6 +40,7 @@ from hardware.eye.freshness import OLD_S, FreezeDetector, Stale, is_past
 from hardware.eye.keeper import ChildKeeper
 from hardware.eye.pace import REST_AFTER_S, LookPace
 from hardware.eye.slots import Slots
+from hardware.eye.turn import waits_on
 
 DECODER_DEADLINE_S = 1.0
 """A decoder that takes longer hangs; the slowest frame seen took 0.04 s, on a Zero 2 W 15 times as long."""
@@ -78,6 +81,7 @@ class _WaitingFrame(msgspec.Struct, frozen=True):
     height: int
     source: str
     taken_at: float
+    exposure: int
 
 
 class ChildEye:
@@ -114,13 +118,16 @@ class ChildEye:
         self._pace = LookPace(spec.idle_fps, code_at=time.monotonic(), rest_after_s=rest_after_s)
         self._waiting: _WaitingFrame | None = None
         self._decoding: _WaitingFrame | None = None
-        self._missed = 0
+        # by exposure: one count for both would give each of two exposures every other kind of effort only
+        self._missed: Counter[int] = Counter()
+        self._last_exposure = 0  # of the frame last given to the decoder
         self._retried = False
         self._camera_was = 0  # restarts when the list was last updated
         self._decoder_was = 0  # restarts when the frame being decoded was sent
         self._heard_camera, self._watched = 0.0, 0
         self._stale: Stale = ""
-        self._stillness = FreezeDetector(camera_deadline_s)
+        # by exposure: a frozen picture that is only brightened differently in turn is frozen too
+        self._stillness = defaultdict[int, FreezeDetector](lambda: FreezeDetector(camera_deadline_s))
         self._exhausted = self._done = False
         self._crashed: HardwareError | None = None
         self._look: Look | None = None
@@ -253,14 +260,16 @@ class ChildEye:
         if not self._every_frame_counts and time.monotonic() - frame.taken_at > OLD_S:
             return  # the decoder, or this whole process, was stuck
         self._decoding, self._decoder_was = frame, self._decoder.restarts
-        hard = Effort.STILL if self._still else effort(self._missed)
+        self._last_exposure = frame.exposure
+        hard = Effort.STILL if self._still else effort(self._missed[frame.exposure])
         self._decoder.ask(m.Decode(frame.slot, frame.width, frame.height, hard, self._measures))
 
     def _camera_said(self, answer: m.Captured | m.Read | None) -> None:
         if not isinstance(answer, m.Captured):
             return
         self._stale = answer.stale
-        if answer.width and self._stillness.is_frozen(answer.picture, time.monotonic()):
+        stillness = self._stillness[answer.exposure]
+        if answer.width and stillness.is_frozen(answer.picture, time.monotonic()):
             self._stale = "frozen"
         elif answer.width:
             self._heard_camera = time.monotonic()
@@ -270,11 +279,12 @@ class ChildEye:
         self._exhausted = answer.exhausted
 
     def _take_frame(self, answer: m.Captured) -> None:
+        waiting = self._waiting
         if answer.refused:
             self._refuse(answer.source, answer.refused)
-        else:
+        elif waiting is None or not waits_on(waiting.exposure, answer.exposure, self._last_exposure):
             self._waiting = _WaitingFrame(
-                answer.slot, answer.width, answer.height, answer.source, answer.taken_at
+                answer.slot, answer.width, answer.height, answer.source, answer.taken_at, answer.exposure
             )
 
     def _decoder_said(self, answer: m.Captured | m.Read | None) -> None:
@@ -286,7 +296,10 @@ class ChildEye:
         sightings = tuple(Sighting.of(raw, offset) for raw, offset in answer.codes)
         # a poster is a miss too: its code is read in every frame, the phone beside it perhaps in none
         ours = any(isinstance(one.what, Code) for one in sightings)
-        self._missed = 0 if ours else self._missed + 1
+        if ours:
+            self._missed.clear()
+        else:
+            self._missed[frame.exposure] += 1
         self._publish(
             Look(
                 sightings=sightings,
@@ -302,7 +315,7 @@ class ChildEye:
         if frame is None or self._decoder.restarts == self._decoder_was:
             return
         self._decoding = None
-        self._missed += 1  # try differently: the second decoder may have been the cause
+        self._missed[frame.exposure] += 1  # try differently: the second decoder may have been the cause
         if self._every_frame_counts and not self._retried:
             self._waiting, self._retried = frame, True
         elif self._every_frame_counts:

@@ -44,7 +44,8 @@ class Captured(msgspec.Struct, frozen=True, tag="captured"):
 
     `refused` and `exhausted`: see `hardware.camera.frame_source`. `taken_at`: as in `Frame`; if the source
     does not know it, when the frame was grabbed. `stale`: why the frame was not fresh. `picture`: see
-    `hardware.eye.freshness.fingerprint`; 0 if the source may show one picture for ever.
+    `hardware.eye.freshness.fingerprint`; 0 if the source may show one picture for ever. `exposure`: as in
+    `Frame`.
     """
 
     slot: int
@@ -56,6 +57,7 @@ class Captured(msgspec.Struct, frozen=True, tag="captured"):
     taken_at: float = 0.0
     stale: Stale = ""
     picture: int = 0
+    exposure: int = 0
 
 
 class Read(msgspec.Struct, frozen=True, tag="read"):

@@ -6,8 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardware.camera.exposure import BLANKING_US, Controls, Mains, controls_for, exposure_us
-from hardware.camera.spec import CameraSpec
+from hardware.camera.exposure import (
+    BLANKING_US,
+    Controls,
+    Mains,
+    controls_for,
+    exposure_us,
+    fixed_exposure,
+    nearest,
+)
+from hardware.camera.spec import CameraSpec, Exposure
 
 MAINS: st.SearchStrategy[Mains] = st.sampled_from([50, 60])
 
@@ -83,3 +91,31 @@ def test_an_impossible_gain_or_focus_is_refused(gain: float, focus: float) -> No
 
 def test_the_controls_are_kept_in_the_cameras_spec() -> None:
     assert CameraSpec(driver="picamera2", controls=at_the_door()).controls == at_the_door()
+
+
+BRIGHT = fixed_exposure(mains_hz=60, half_periods=1, gain=1, fps=15)
+DIM = fixed_exposure(mains_hz=60, half_periods=3, gain=8, fps=15)
+
+
+def test_an_exposure_with_a_gain_below_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="gain must be"):
+        fixed_exposure(mains_hz=60, half_periods=1, gain=0.5, fps=15)
+
+
+@given(number=st.sampled_from([0, 1]), longer=st.floats(0.7, 1.4), stronger=st.floats(0.7, 1.4))
+def test_a_frame_is_known_by_its_exposure_however_the_sensor_rounds_it(
+    number: int, longer: float, stronger: float
+) -> None:
+    asked = (BRIGHT, DIM)[number]
+    assert nearest((BRIGHT, DIM), asked.time_us * longer, asked.gain * stronger) == number
+    assert nearest((BRIGHT, DIM), asked.time_us * longer, None) == number
+
+
+def test_two_exposures_of_the_same_brightness_are_told_apart() -> None:
+    pair = (Exposure(25_000, 4.0), Exposure(10_000, 10.0))
+    assert [nearest(pair, one.time_us, one.gain) for one in pair] == [0, 1]
+
+
+@given(time_us=st.floats(-1, 1e9), gain=st.none() | st.floats(-1, 1e6))
+def test_any_metadata_gives_one_of_the_exposures(time_us: float, gain: float | None) -> None:
+    assert nearest((BRIGHT, DIM), time_us, gain) in (0, 1)

@@ -13,6 +13,7 @@ from hardware.eye.slots import Slots
 REPLIES: list[m.ChildReply] = [
     m.Ready("a note"),
     m.Captured(1, 640, 480, "file:a.png", "is no picture", exhausted=True),
+    m.Captured(2, 640, 480, taken_at=12.5, picture=7, exposure=1),
     m.Read(2, ((b"\x00\xff", 0.25), (b"MGY", 0.5)), 1.5),
     m.Broken("camera", "No camera.", "Plug it in.", Step.CAMERA_CABLE),
 ]
