@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from bench import busy, claims, decision, frames, ingest, machine, memory, outages, reading, snapshots
+from bench import busy, claims, decision, eye, frames, ingest, machine, memory, outages, reading, snapshots
 from bench.bed import GATE_ID
 from bench.context import Context
 from bench.figures import Row
@@ -26,6 +26,7 @@ SUBJECTS: dict[str, Callable[[Context], Iterable[Row]]] = {
     "outages": outages.rows,
     "frames": frames.rows,
     "reading": reading.rows,
+    "eye": eye.rows,
     "memory": memory.rows,
     "ingest": ingest.rows,
     "claims": claims.rows,
