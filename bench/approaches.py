@@ -60,11 +60,11 @@ FOCUS = (2.5, 7.5)
 """Dioptres. The product's default is 5, but no two doors are set up alike."""
 
 ONE = Shutter(seconds=1 / 120, gain=4.0)
-"""The product's default: one flicker, gain 4 (`gate.config.CameraSection`)."""
-BRIGHT = Shutter(seconds=1 / 120, gain=2.0)
-"""Of the two that take turns, the one for bright screens: one flicker, half the gain."""
+"""The product's default before exposures took turns: one flicker, a gain between those of the two below."""
+BRIGHT = Shutter(seconds=1 / 120, gain=1.0)
+"""Of the two that take turns, the one for bright screens: one flicker, the lowest gain."""
 DIM = Shutter(seconds=3 / 120, gain=8.0)
-"""And the one for paper and dim phones: 25 ms, which are whole flickers, and double the gain."""
+"""And the one for paper and dim phones: 25 ms, which are whole flickers, and more gain."""
 
 TUNING = range(1, 1000)
 """Seeds for whoever changes the decoder, the cameras' settings, or this model."""

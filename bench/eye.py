@@ -7,6 +7,7 @@ is the CPU's, so that other work on the machine matters less.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
@@ -32,12 +33,15 @@ class Watcher:
     """The product's decoder with its memory of misses, as `hardware.eye.eye` keeps it for each exposure."""
 
     def __init__(self) -> None:
-        self._missed = [0, 0]
+        self._missed: Counter[int] = Counter()
 
     def __call__(self, grey: Grey, exposure: int) -> list[bytes]:
         """What is read in the next frame."""
         read = [found.raw for found in read_codes(grey, effort(self._missed[exposure])).found]
-        self._missed[exposure] = 0 if read else self._missed[exposure] + 1
+        if read:
+            self._missed.clear()
+        else:
+            self._missed[exposure] += 1
         return read
 
 
