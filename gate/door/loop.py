@@ -133,12 +133,12 @@ class Door:
         now = self._parts.clock.now()
         self._safely("passage", lambda: self._pass(now))
         self._safely("standing orders", lambda: self._standing_orders.turn(now))
-        self._safely("orders", lambda: self._orders.turn(now))
         answers = self._turnstile.state.answers
         self._safely("camera", lambda: self._camera.turn(look, now, answers=answers))
         self._safely("keypad", lambda: self._keypad.turn(now, answers=answers))
         self._safely("scanner", lambda: self._scanner.turn(now, answers=answers))
         now = self._parts.clock.now()
+        self._safely("orders", lambda: self._orders.turn(now))  # a guest does not wait for them
         self._safely("left out", lambda: self._answers.turn(now.monotonic_ms))
         self._safely("alerts", lambda: self._alerts.turn(now))
         self._safely("journal", lambda: self._upkeep.turn(now))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from functools import lru_cache
 from pathlib import Path
 
 SHARED = 0o660
@@ -31,14 +32,20 @@ def identity(database: Path) -> FileIdentity:
     them, those who have it open and those who open it later no longer see what the other writes. So we have
     to look. While anybody has the database open, the names do not change by themselves.
     """
-    main, wal, shm = (_inode(file) for file in database_files(database))
+    main, wal, shm = map(_inode, _names(database))
     return main, wal, shm
 
 
-def _inode(path: Path) -> int:
+@lru_cache
+def _names(database: Path) -> tuple[str, ...]:
+    """Remembered, because a guest waits while we look, and paths are slow to make."""
+    return tuple(map(str, database_files(database)))
+
+
+def _inode(name: str) -> int:
     """Only a regular file counts: a link that somebody put there is not followed, a pipe not waited for."""
     try:
-        found = path.lstat()
+        found = os.lstat(name)
     except OSError:
         return 0
     return found.st_ino if stat.S_ISREG(found.st_mode) else 0

@@ -15,7 +15,6 @@ replaced.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import threading
@@ -146,8 +145,8 @@ class ChildEye:
                 self._look = None
             self._changed.wait_for(lambda: self._look is not None or self._closing, timeout)
             look, self._look = self._look, None
-            if look is not None and not self._closing:
-                self._nudge()  # with the lock, so that the descriptor is still ours
+            if self._every_frame_counts and look is not None and not self._closing:
+                self._nudge()  # for the next picture; with the lock, so that the descriptor is still ours
         return look
 
     def trouble(self) -> HardwareError | None:
@@ -198,23 +197,25 @@ class ChildEye:
 
     def _step(self) -> None:
         self._beats += 1
+        self._ask_decoder()  # first: a guest may be waiting for it
         now = time.monotonic()
         self._watch_silence(now)
         self._camera.tend(now)
         self._decoder.tend(now)
-        self._ask_decoder()
         self._ask_camera()
-        self._wait_for_news()
-        self._camera_said(self._camera.hear())
-        self._decoder_said(self._decoder.hear())
+        heard = self._wait_for_news()
+        if self._camera.fileno in heard:
+            self._camera_said(self._camera.hear())
+        if self._decoder.fileno in heard:
+            self._decoder_said(self._decoder.hear())
         self._rescue_frame()
         self._continue_list()
         self._done = self._exhausted and self._waiting is None and self._decoding is None
 
-    def _wait_for_news(self) -> None:
+    def _wait_for_news(self) -> set[int]:
+        """Wait until something is to be done; returns the descriptors on which there is something to hear."""
         poller = select.poll()
-        poller.register(self._wake, select.POLLIN)
-        for fileno in (self._camera.fileno, self._decoder.fileno):
+        for fileno in (self._wake, self._camera.fileno, self._decoder.fileno):
             if fileno is not None:
                 poller.register(fileno, select.POLLIN)
         now = time.monotonic()
@@ -222,9 +223,10 @@ class ChildEye:
         if self._camera.is_idle and self._pace.due(now) > now:
             soon = min(soon, self._pace.due(now))
         # rounded up, or the loop would spin in the last millisecond before a deadline
-        poller.poll(max(0.0, (soon - now) * 1000 + 1))
-        with contextlib.suppress(BlockingIOError):
+        heard = {fileno for fileno, _ in poller.poll(max(0.0, (soon - now) * 1000 + 1))}
+        if self._wake in heard:
             os.eventfd_read(self._wake)
+        return heard
 
     def _watch_silence(self, now: float) -> None:
         """A camera that answers in time, but for a long time without a frame, is frozen too."""
