@@ -7,7 +7,7 @@ compares them with those of a 64-bit kernel.
 from __future__ import annotations
 
 import ctypes
-from ctypes import c_char, c_long, c_uint8, c_uint32, c_ulong
+from ctypes import c_char, c_int32, c_long, c_uint8, c_uint32, c_ulong
 
 CAPTURE = 1  # V4L2_BUF_TYPE_VIDEO_CAPTURE
 MMAP = 1  # V4L2_MEMORY_MMAP
@@ -17,6 +17,12 @@ CAP_DEVICE_CAPS = 0x8000_0000
 BUF_FLAG_ERROR = 0x0040
 BUF_FLAG_TIMESTAMP_MASK = 0xE000
 BUF_FLAG_TIMESTAMP_MONOTONIC = 0x2000
+CID_GAIN = 0x0098_0913
+CID_EXPOSURE_AUTO = 0x009A_0901
+CID_EXPOSURE_ABSOLUTE = 0x009A_0902  # in 100 µs
+EXPOSURE_MANUAL = 1
+CTRL_FLAG_DISABLED = 0x0001
+CTRL_FLAG_READ_ONLY = 0x0004
 
 
 class Capability(ctypes.Structure):
@@ -124,6 +130,28 @@ class StreamParm(ctypes.Structure):
     ]
 
 
+class Control(ctypes.Structure):
+    """``struct v4l2_control``."""
+
+    _fields_ = [("id", c_uint32), ("value", c_int32)]
+
+
+class ControlRange(ctypes.Structure):
+    """``struct v4l2_queryctrl``."""
+
+    _fields_ = [
+        ("id", c_uint32),
+        ("type", c_uint32),
+        ("name", c_uint8 * 32),
+        ("minimum", c_int32),
+        ("maximum", c_int32),
+        ("step", c_int32),
+        ("default_value", c_int32),
+        ("flags", c_uint32),
+        ("reserved", c_uint32 * 2),
+    ]
+
+
 def fourcc(name: str) -> int:
     """The number of a pixel format, from its four letters."""
     return int.from_bytes(name.encode("ascii"), "little")
@@ -148,3 +176,5 @@ DQBUF = _request(_READ | _WRITE, 17, ctypes.sizeof(Buffer))
 STREAMON = _request(_WRITE, 18, ctypes.sizeof(ctypes.c_int))
 STREAMOFF = _request(_WRITE, 19, ctypes.sizeof(ctypes.c_int))
 S_PARM = _request(_READ | _WRITE, 22, ctypes.sizeof(StreamParm))
+S_CTRL = _request(_READ | _WRITE, 28, ctypes.sizeof(Control))
+QUERYCTRL = _request(_READ | _WRITE, 36, ctypes.sizeof(ControlRange))

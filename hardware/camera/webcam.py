@@ -25,6 +25,7 @@ from gate.common.errors import HardwareError, Step
 from hardware.camera import videodev2 as v
 from hardware.camera.frame_source import Frame
 from hardware.camera.spec import CameraSpec
+from hardware.camera.webcam_exposure import WebcamExposure
 from hardware.decoder.picture_file import Grey
 
 BUFFERS = 3
@@ -47,12 +48,14 @@ class Webcam:
         self._maps: list[mmap.mmap] = []
         self._sequence, self._taken_at = -1, 0.0  # of the last frame
         self._file = _opened(spec.device)
+        self._exposure = WebcamExposure(spec.exposures, self._call, spec.device)
         try:
             self._check_is_camera()
             self._format = self._set_format(spec.size)
             self._set_rate(spec.fps)
             self._map_buffers()
             self._call(v.STREAMON, ctypes.c_int(v.CAPTURE))
+            self._exposure.start()
         except OSError as error:
             self.close()
             raise self._broken(error) from error
@@ -77,7 +80,8 @@ class Webcam:
         return False
 
     def close(self) -> None:
-        """Stop streaming and give the device back."""
+        """Stop streaming and give the device back, with the exposure that it has by itself."""
+        self._exposure.stop()
         with contextlib.suppress(OSError):
             self._call(v.STREAMOFF, ctypes.c_int(v.CAPTURE))
         for mapped in self._maps:
@@ -135,7 +139,8 @@ class Webcam:
         self._sequence, self._taken_at = buffer.sequence, self._when(buffer)
         grey = self._grey(buffer)
         self._call(v.QBUF, buffer)
-        return None if grey is None else Frame(grey, self._name, taken_at=self._taken_at)
+        exposure = self._exposure.next()
+        return None if grey is None else Frame(grey, self._name, taken_at=self._taken_at, exposure=exposure)
 
     def _when(self, buffer: v.Buffer) -> float:
         """When a frame was taken, in monotonic seconds.

@@ -19,7 +19,7 @@ import os
 import select
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from pathlib import PurePath
 
 import msgspec
@@ -37,6 +37,7 @@ from hardware.decoder.effort import Effort, effort
 from hardware.eye import messages as m
 from hardware.eye.freshness import OLD_S, FreezeDetector, Stale, is_past
 from hardware.eye.keeper import ChildKeeper
+from hardware.eye.misses import Misses
 from hardware.eye.pace import REST_AFTER_S, LookPace
 from hardware.eye.slots import Slots
 from hardware.eye.turn import waits_on
@@ -117,8 +118,7 @@ class ChildEye:
         self._pace = LookPace(spec.idle_fps, code_at=time.monotonic(), rest_after_s=rest_after_s)
         self._waiting: _WaitingFrame | None = None
         self._decoding: _WaitingFrame | None = None
-        # by exposure: one count for both would give each of two exposures every other kind of effort only
-        self._missed: Counter[int] = Counter()
+        self._misses = Misses()
         self._last_exposure = 0  # of the frame last given to the decoder
         self._retried = False
         self._camera_was = 0  # restarts when the list was last updated
@@ -263,7 +263,7 @@ class ChildEye:
             return  # the decoder, or this whole process, was stuck
         self._decoding, self._decoder_was = frame, self._decoder.restarts
         self._last_exposure = frame.exposure
-        hard = Effort.STILL if self._still else effort(self._missed[frame.exposure])
+        hard = Effort.STILL if self._still else effort(self._misses.before(frame.exposure))
         self._decoder.ask(m.Decode(frame.slot, frame.width, frame.height, hard, self._measures))
 
     def _camera_said(self, answer: m.Captured | m.Read | None) -> None:
@@ -299,9 +299,9 @@ class ChildEye:
         # a poster is a miss too: its code is read in every frame, the phone beside it perhaps in none
         ours = any(isinstance(one.what, Code) for one in sightings)
         if ours:
-            self._missed.clear()
+            self._misses.read()
         else:
-            self._missed[frame.exposure] += 1
+            self._misses.missed(frame.exposure)
         self._publish(
             Look(
                 sightings=sightings,
@@ -317,7 +317,7 @@ class ChildEye:
         if frame is None or self._decoder.restarts == self._decoder_was:
             return
         self._decoding = None
-        self._missed[frame.exposure] += 1  # try differently: the second decoder may have been the cause
+        self._misses.missed(frame.exposure)  # try differently: the second decoder may have been the cause
         if self._every_frame_counts and not self._retried:
             self._waiting, self._retried = frame, True
         elif self._every_frame_counts:

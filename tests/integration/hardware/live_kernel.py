@@ -5,22 +5,25 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+import numpy as np
 import pytest
 
 from hardware.camera import videodev2 as v
 from hardware.camera.frame_source import dark, fit
 from hardware.camera.spec import CameraSpec
-from tests.unit.hardware.kernel import Kernel
+from hardware.camera.webcam_exposure import LATE
+from tests.unit.hardware.kernel import UVC, Kernel
 from tests.unit.hardware.scenes import code
 
 SIZE = (240, 240)
 FRAME_S = 0.01
 
-How = Literal["fresh", "old", "repeated", "frozen", "silent", "silent_once", "hanging", "busy"]
+How = Literal["fresh", "old", "repeated", "frozen", "silent", "silent_once", "hanging", "busy", "dim"]
 
 _CUSTOMIZE = """
 import fcntl
@@ -34,7 +37,8 @@ class Scene(msgspec.Struct, frozen=True):
     """What the camera gives, and the code in view.
 
     `silent_once`: silent until its process is replaced. `hanging`: the driver does not return.
-    `frozen`: the same pixels for ever, under new times. `busy`: another program has the camera.
+    `frozen`: the same pixels for ever, under new times. `busy`: another program has the camera. `dim`: the
+    code shows only in frames with more gain. With gain, black is grey.
     """
 
     how: How = "fresh"
@@ -77,6 +81,8 @@ class LiveKernel(Kernel):
         super().__init__(folder / "video0", offers="GREY")
         self._folder, self._drained = folder, True
         self._sequence = 1
+        self.controls = dict(UVC)
+        self._gains = deque([0] * (LATE + 1), maxlen=LATE + 1)
 
     def __call__(self, fd: int, request: int, argument: Any) -> int:
         self.busy = self._scene().how == "busy"
@@ -112,7 +118,10 @@ class LiveKernel(Kernel):
     def _fill(self, scene: Scene, now: float) -> None:
         self._sequence += scene.how != "repeated"
         stamp = {"old": now - 5, "repeated": None}.get(scene.how, now)
-        grey = (fit(code(scene.text), SIZE) if scene.text else dark(SIZE)).copy()
+        self._gains.append(self.settings.get(v.CID_GAIN, 0))
+        gain = self._gains[0]
+        is_shown = scene.text and (gain or scene.how != "dim")
+        grey = np.maximum(fit(code(scene.text), SIZE) if is_shown else dark(SIZE), 32 if gain else 0)
         if scene.how != "frozen":
             grey[0, 0] ^= self._sequence & 7  # a sensor's noise
         with (self._folder / "given").open("a") as given:

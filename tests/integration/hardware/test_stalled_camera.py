@@ -17,10 +17,13 @@ from structlog.testing import capture_logs
 
 from gate.common.errors import Step
 from gate.ports.devices import Look, Restarts
+from hardware.camera.spec import Exposure
 from hardware.eye.eye import ChildEye
 from tests.integration.hardware.live_kernel import Camera, How
 from tests.integration.hardware.watching import pids, raws, read, until
 from tests.patience import stop_dead
+
+TURNS = (Exposure(8333, 1.0), Exposure(25_000, 8.0))
 
 
 @pytest.fixture
@@ -62,6 +65,25 @@ def test_a_stalled_camera_is_replaced_then_reported_until_it_gives_fresh_picture
         "camera failed",
         "camera recovered",
     ]
+
+
+def test_a_code_that_shows_with_one_of_two_exposures_is_read(camera: Camera) -> None:
+    eye = ChildEye(camera.spec(exposures=TURNS))
+    camera.give("dim", "PAPER")
+    read(eye, "PAPER")
+    camera.give("fresh", "PHONE")
+    read(eye, "PHONE")
+    assert eye.restarts() == Restarts(0, 0)
+    eye.close()
+
+
+def test_a_picture_that_is_frozen_but_brightened_in_turn_is_noticed(camera: Camera) -> None:
+    eye = ChildEye(camera.spec(exposures=TURNS), camera_deadline_s=2.0)
+    until(eye, lambda _: len(camera.given()) > 10)
+    camera.give("frozen", "STALE")
+    until(eye, lambda _: eye.trouble() is not None)
+    assert "the same picture, to the pixel, under new times" in str(eye.trouble())
+    eye.close()
 
 
 @pytest.mark.parametrize("how", ["old", "repeated"])

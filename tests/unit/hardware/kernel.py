@@ -29,6 +29,24 @@ class Filled(NamedTuple):
     sequence: int
 
 
+class Range(NamedTuple):
+    """What a control may be set to."""
+
+    lowest: int
+    highest: int
+    step: int = 1
+    default: int = 0
+    flags: int = 0
+
+
+UVC: dict[int, Range] = {
+    v.CID_GAIN: Range(0, 255),
+    v.CID_EXPOSURE_AUTO: Range(0, 3, default=3),
+    v.CID_EXPOSURE_ABSOLUTE: Range(3, 2047, default=250),
+}
+"""Of a webcam as they are sold (Logitech C920): 3 is aperture priority, its automatic."""
+
+
 class Kernel:
     """Answers a webcam's requests; `show` puts in frames. The device is an ordinary file,
     whose buffers can be mapped like a device's."""
@@ -41,6 +59,9 @@ class Kernel:
         self.streaming = False
         self.gone = self.busy = False
         self.after_requeue: Callable[[], None] | None = None  # called once, when a buffer comes back
+        self.controls: dict[int, Range] = {}
+        self.settings: dict[int, int] = {}
+        self.refuses: dict[int, int] = {}  # controls that cannot be set, and the error
 
     def show(self, data: bytes, flags: int = 0, *, taken_at: float | None = None, sequence: int = 0) -> None:
         """Fill the next buffer. `taken_at` is its stamp in monotonic seconds; None means no stamp."""
@@ -74,11 +95,32 @@ class Kernel:
                 after, self.after_requeue = self.after_requeue, None
                 if after is not None:
                     after()
+            case v.QUERYCTRL:
+                self._describe(argument)
+            case v.S_CTRL:
+                self._set(argument.id, argument.value)
             case v.DQBUF:
                 self._dequeue(argument)
             case v.STREAMON | v.STREAMOFF:
                 self.streaming = request == v.STREAMON
         return 0
+
+    def _describe(self, about: Any) -> None:
+        if about.id not in self.controls:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        found = self.controls[about.id]
+        about.minimum, about.maximum, about.step, about.default_value, about.flags = found
+
+    def _set(self, control: int, value: int) -> None:
+        if control in self.refuses:
+            raise OSError(self.refuses[control], os.strerror(self.refuses[control]))
+        known = self.controls[control]
+        assert known.lowest <= value <= known.highest, "a driver would refuse it"
+        assert (value - known.lowest) % known.step == 0
+        if control != v.CID_EXPOSURE_AUTO:
+            # uvcvideo refuses an exposure while the camera decides on it
+            assert self.settings.get(v.CID_EXPOSURE_AUTO) == v.EXPOSURE_MANUAL
+        self.settings[control] = value
 
     def _dequeue(self, buffer: Any) -> None:
         if not self.filled:

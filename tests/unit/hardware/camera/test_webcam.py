@@ -166,9 +166,11 @@ def test_request_numbers_match_the_kernels() -> None:
         *(0x80685600, 0xC0D05605, 0xC0145608, 0xC0585609, 0xC058560F),
         *(0xC0585611, 0x40045612, 0x40045613, 0xC0CC5616),
     ]
+    assert [v.S_CTRL, v.QUERYCTRL] == [0xC008561C, 0xC0445624]
 
 
 def test_struct_fields_are_at_the_kernels_offsets() -> None:
     assert (v.Format.fmt.offset, v.Buffer.m.offset, v.Buffer.length.offset) == (8, 64, 72)
     assert v.StreamParm.timeperframe.offset == 12
     assert v.Capability.device_caps.offset == 88
+    assert (v.ControlRange.minimum.offset, v.ControlRange.flags.offset) == (40, 56)

@@ -1,0 +1,28 @@
+"""How many frames in a row had no code of ours, for each exposure that takes turns."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+
+class Misses:
+    """One count for all frames would beat in time with the turns.
+
+    What the decoder tries depends on the count (`hardware.decoder.effort`): where every second frame is
+    special and every second one is for dim screens, one of the two would never be tried on the other.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[int] = Counter()
+
+    def before(self, exposure: int) -> int:
+        """Frames of this exposure without a code of ours since one was read, whatever its exposure."""
+        return self._counts[exposure]
+
+    def missed(self, exposure: int) -> None:
+        """A frame of this exposure had no code of ours."""
+        self._counts[exposure] += 1
+
+    def read(self) -> None:
+        """A frame had one."""
+        self._counts.clear()
