@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from display.panel.devices import Device, make_device
 from display.panel.oled import OledDisplay
 from display.panel.self_test import show_test
@@ -36,8 +38,8 @@ from gate.rules.passage import Rules
 from gate.store.cache import CacheReader, LinkState
 from gate.store.journal import Journal
 from gate.store.live_file import LiveWriter
-from hardware.camera.exposure import Controls, controls_for
-from hardware.camera.spec import CameraSpec
+from hardware.camera.exposure import Controls, controls_for, fixed_exposure
+from hardware.camera.spec import CameraSpec, Exposure
 from hardware.decoder.decode import Decoded
 from hardware.decoder.separate_process import decode_apart
 from hardware.eye.eye import NOT_A_PICTURE, ChildEye
@@ -291,11 +293,19 @@ def _desk(config: GateFile, opened: Journal, cache: CacheReader, clock: Clock, c
 
 def make_focus(config: GateFile) -> tuple[Eye, Display]:
     """An eye that measures sharpness, and the screen. Raises `ConfigError`."""
-    return ChildEye(camera_spec(config.camera), measures_sharpness=True), display(config)
+    # the number would jump from one exposure to the other, and the person at the lens turns it back and forth
+    fixed = msgspec.structs.replace(config.camera, alternate=False)
+    return ChildEye(camera_spec(fixed), measures_sharpness=True), display(config)
 
 
 def camera_spec(camera: CameraSection) -> CameraSpec:
     """The camera as configured. Raises `ConfigError` if its numbers contradict each other."""
+    takes_turns = camera.alternate and camera.driver in ("picamera2", "v4l2")
+    try:
+        controls = _controls(camera) if camera.driver == "picamera2" else {}
+        exposures = _exposures(camera) if takes_turns else ()
+    except ValueError as error:
+        raise ConfigError(f"camera: {error}") from None
     return CameraSpec(
         driver=camera.driver,
         path=camera.path,
@@ -304,21 +314,27 @@ def camera_spec(camera: CameraSection) -> CameraSpec:
         fps=camera.fps,
         idle_fps=camera.idle_fps,
         hold_ms=camera.hold_ms,
-        controls=_controls(camera) if camera.driver == "picamera2" else {},
+        controls=controls,
+        exposures=exposures,
     )
 
 
 def _controls(camera: CameraSection) -> Controls:
-    try:
-        return controls_for(
-            mains_hz=camera.mains_hz,
-            half_periods=camera.exposure,
-            gain=camera.gain,
-            focus=camera.focus,
-            fps=camera.fps,
-        )
-    except ValueError as error:
-        raise ConfigError(f"camera: {error}") from None
+    return controls_for(
+        mains_hz=camera.mains_hz,
+        half_periods=camera.exposure,
+        gain=camera.gain,
+        focus=camera.focus,
+        fps=camera.fps,
+    )
+
+
+def _exposures(camera: CameraSection) -> tuple[Exposure, ...]:
+    wanted = ((camera.exposure, camera.gain), (camera.dim_exposure, camera.dim_gain))
+    return tuple(
+        fixed_exposure(mains_hz=camera.mains_hz, half_periods=half_periods, gain=gain, fps=camera.fps)
+        for half_periods, gain in wanted
+    )
 
 
 def voice(config: GateFile) -> Voice:

@@ -19,8 +19,8 @@ StopAfter = Annotated[float | None, typer.Option(min=0.1, help="Stop after so ma
 def focus(config: Config, seconds: StopAfter = None) -> None:
     """Show how sharp the camera sees, 0 to 999, on the gate's screen and here.
 
-    Hold a code where guests hold their phones, and turn the lens until the number is highest. The door must
-    be stopped, because it uses the camera.
+    Hold a phone with a code where guests hold theirs, and turn the lens until the number is highest. The door
+    must be stopped, because it uses the camera.
     """
     from gate import bootstrap
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gate.bootstrap import camera_spec
 from gate.common.errors import ConfigError
 from gate.config import CameraSection
+from hardware.camera.exposure import Mains
+from hardware.camera.spec import Exposure
 
 
 def test_the_pi_camera_gets_its_fixed_exposure_gain_and_focus() -> None:
@@ -18,6 +24,41 @@ def test_the_pi_camera_gets_its_fixed_exposure_gain_and_focus() -> None:
 
 def test_a_webcam_gets_no_controls_of_a_pi_camera() -> None:
     assert camera_spec(CameraSection(driver="v4l2")).controls == {}
+
+
+@pytest.mark.parametrize("driver", ["picamera2", "v4l2"])
+@pytest.mark.parametrize(("mains_hz", "times"), [(60, (8333, 25_000)), (50, (10_000, 30_000))])
+def test_by_default_a_camera_takes_turns_between_bright_screens_and_paper(
+    driver: Literal["picamera2", "v4l2"], mains_hz: Mains, times: tuple[int, int]
+) -> None:
+    spec = camera_spec(CameraSection(driver=driver, mains_hz=mains_hz))
+    assert spec.exposures == (Exposure(times[0], 1.0), Exposure(times[1], 8.0))
+
+
+def test_a_pi_camera_that_takes_turns_begins_with_the_exposure_for_bright_screens() -> None:
+    spec = camera_spec(CameraSection())
+    assert (spec.controls["ExposureTime"], spec.controls["AnalogueGain"]) == (8333, 1.0)
+
+
+def test_without_alternate_the_exposure_is_fixed() -> None:
+    spec = camera_spec(CameraSection(alternate=False, gain=4.0))
+    assert spec.exposures == ()
+    assert spec.controls["AnalogueGain"] == 4.0
+
+
+def test_pictures_in_a_folder_have_no_exposures() -> None:
+    assert camera_spec(CameraSection(driver="folder", path="/tmp/pictures")).exposures == ()
+
+
+@given(
+    mains_hz=st.sampled_from([50, 60]),
+    fps=st.integers(1, 90),
+    exposure=st.integers(1, 12),
+    dim_exposure=st.integers(1, 12),
+)
+def test_both_exposures_fit_into_a_frame(mains_hz: Mains, fps: int, exposure: int, dim_exposure: int) -> None:
+    section = CameraSection(mains_hz=mains_hz, fps=fps, exposure=exposure, dim_exposure=dim_exposure)
+    assert all(one.time_us < 1_000_000 / fps for one in camera_spec(section).exposures)
 
 
 def test_the_eye_idles_at_the_configured_rate() -> None:
