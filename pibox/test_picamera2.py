@@ -12,11 +12,13 @@ from __future__ import annotations
 import contextlib
 import gc
 import io
+import itertools
 import os
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,10 +27,11 @@ import segno
 from PIL import Image
 
 from gate.common.errors import HardwareError
+from hardware.camera.alternation import ROW
 from hardware.camera.exposure import AF_CONTINUOUS, AF_MANUAL, controls_for
 from hardware.camera.frame_source import fit
 from hardware.camera.pi_camera import PiCamera
-from hardware.camera.spec import CameraSpec
+from hardware.camera.spec import CameraSpec, Exposure
 from hardware.decoder.decode import read_codes
 from hardware.decoder.effort import Effort
 from hardware.decoder.picture_file import Grey
@@ -39,6 +42,9 @@ SIZES = [(640, 480), (1280, 720)]
 LARGEST = (1280, 960)
 CODE = "MGY-PF-20250115-7K3M9QX2VD5RTA0HQ"
 OTHER = "MGY-PF-20250115-ABC123XYZ"
+TURNS = (Exposure(8333, 1.0), Exposure(25_000, 8.0))
+BUFFERS = 4
+"""Of the adapter's configuration: requests that are on their way."""
 
 
 def show(text: str, size: tuple[int, int]) -> Grey:
@@ -119,6 +125,105 @@ def test_our_controls_are_libcameras_and_those_the_camera_lacks_are_left_out(
     camera.close()
     said = [record.getMessage() for record in caplog.records if record.name == "hardware.camera.pi_camera"]
     assert said == [f"camera runs without controls that it does not have: {', '.join(sorted(fixed))}"]
+
+
+def test_a_camera_without_exposure_keeps_one_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    show(CODE, (640, 480))
+    camera = PiCamera(CameraSpec(driver="picamera2", exposures=TURNS))
+    frames = [camera.grab(10.0) for _ in range(10)]
+    camera.close()
+    assert {frame and frame.exposure for frame in frames} == {0}
+    said = [record.getMessage() for record in caplog.records if record.name == "hardware.camera.pi_camera"]
+    assert said == ["camera keeps one exposure for all frames: it has no control ExposureTime"]
+
+
+@pytest.mark.parametrize("late", range(4))
+@pytest.mark.parametrize("every", [1, 2, 3])
+def test_exposures_alternate_through_the_real_requests(
+    late: int, every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """picamera2's thread, buffers, requests and controls are real; what the sensor does is not.
+
+    Of every four frames this camera loses two (seen; tools/pibox-camera says why), and no rhythm is worse.
+    """
+    show(CODE, (640, 480))
+    exposing = Exposing(late)
+    exposing.install(monkeypatch)
+    fixed = {"ExposureTime": TURNS[0].time_us, "AnalogueGain": TURNS[0].gain}
+    camera = PiCamera(
+        CameraSpec(driver="picamera2", fps=20, controls=fixed, exposures=TURNS), exposing.driver
+    )
+    frames = []
+    for _ in range(60):
+        seen = camera._camera.frames
+        frame = camera.grab(10.0)
+        assert frame is not None
+        frames.append(frame)
+        while camera._camera.frames < seen + every:
+            time.sleep(0.001)
+    camera.close()
+    rows = [len(list(row)) for _, row in itertools.groupby(frame.exposure for frame in frames)]
+    assert max(rows) < 2 * ROW, "a row of that length is noticed, and ended within the delay"
+    assert len(rows) > 5
+    assert not camera._turns.ended
+
+
+class Exposing:
+    """A sensor that exposes as the requests of real picamera2 say, `late` frames after its request's turn.
+
+    The virtual camera has neither exposure nor gain. So picamera2 is told that it has both, and that a
+    frame's metadata say what was asked for along with the request of that number. libcamera numbers
+    requests in the order in which they are queued.
+    """
+
+    def __init__(self, late: int) -> None:
+        self.late = late
+        self.asked: list[int | None] = []  # the exposure that went along: when started, with each request
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Put it below picamera2; `driver` is then a camera that has it."""
+        import libcamera
+        from picamera2 import Picamera2
+        from picamera2.controls import Controls
+        from picamera2.request import CompletedRequest
+
+        sent, told = Controls.get_libcamera_controls, CompletedRequest.get_metadata
+        has = {
+            name: (getattr(libcamera.controls, name), SimpleNamespace(min=1, max=100_000, default=1))
+            for name in ("ExposureTime", "AnalogueGain")
+        }
+
+        class Driver(Picamera2):
+            @property
+            def camera_ctrl_info(self) -> Any:
+                return self._has
+
+            @camera_ctrl_info.setter
+            def camera_ctrl_info(self, found: Any) -> None:
+                self._has = found | has
+
+        def get_libcamera_controls(controls: Any) -> Any:
+            wish = sent(controls)
+            self.asked.append(wish.get(libcamera.controls.ExposureTime))
+            return wish
+
+        def get_metadata(request: Any) -> Any:
+            return told(request) | self.of(request.request.sequence)
+
+        self.driver = Driver
+        # picamera2 0.3.38 sets two controls that libcamera has from 0.5 on; others of their type do as well
+        modes = {"ExposureTimeMode": "AeMeteringMode", "AnalogueGainMode": "AeConstraintMode"}
+        for newer, older in modes.items():
+            monkeypatch.setattr(libcamera.controls, newer, getattr(libcamera.controls, older), raising=False)
+        monkeypatch.setattr(Controls, "get_libcamera_controls", get_libcamera_controls)
+        monkeypatch.setattr(CompletedRequest, "get_metadata", get_metadata)
+
+    def of(self, number: int) -> dict[str, float]:
+        """What the metadata of the frame in the request of this number say."""
+        known = self.asked[: max(0, number - BUFFERS - self.late + 1) + 1]
+        time_us = [asked for asked in known if asked is not None][-1]
+        (taken_with,) = (one for one in TURNS if one.time_us == time_us)
+        return {"ExposureTime": time_us, "AnalogueGain": taken_with.gain}
 
 
 def test_a_closed_camera_can_be_opened_again_and_leaves_nothing_open() -> None:

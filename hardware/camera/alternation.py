@@ -11,7 +11,8 @@ Two things can still put the same exposure twice before the decoder. A door that
 would see one exposure only: where it has let a frame of the other one go by, it waits for the next frame,
 which is the other one again (`passes_over`). A door that takes every frame never waits. And a frame that
 the camera loses puts two of the same beside each other, where it is missing and once more when its own wish
-is due; both are given, because there is nothing better to wait for.
+is due; both are given, because there is nothing better to wait for. If it loses them in a rhythm that undoes
+the turns, wishes are kept for longer (`ROW`).
 """
 
 from __future__ import annotations
@@ -23,44 +24,44 @@ from typing import Any
 from hardware.camera.exposure import nearest
 from hardware.camera.spec import Exposure
 
-FOLLOWS_WITHIN = 60
-"""Frames in a row of one exposure after which the camera is taken not to follow at all. The slowest that is
-known follows after 8."""
+ROW = 16
+"""Frames in a row of one exposure after which each wish is kept for twice as many frames: twice the longest
+delay that is known. A camera that acts on every second wish only would always get the same one. Raspberry
+Pi's libcamera does so above 30 frames a second (`controllerMinFrameDuration` of its IPA), and so does a
+camera that loses frames in time with its buffers, as the virtual one of `make pibox-camera`."""
 
-CONTROLLED_FPS = 30
-"""libcamera passes wishes on to the sensor at most so many times a second (`controllerMinFrameDuration` of
-its Raspberry Pi IPA). At more frames a second, a wish is kept for several of them; otherwise all those that
-are passed on could be the same."""
+LONGEST = 8
+"""Frames for which a wish is kept at most. A camera that does not follow even then does not follow at all."""
 
 _KNOWN = 16
 """Frames that are remembered: more than picamera2 has buffers."""
 
 _NO_TIME = "its frames do not say with which exposure they were taken"
-_DEAF = f"{FOLLOWS_WITHIN} frames in a row had the same exposure, whatever it was asked for"
+_DEAF = "it does not follow, whatever it is asked for"
 
 
 class Alternation:
     """The turns of one camera; see the module's docstring.
 
     :param exposures: those to take turns, fewer than two: none do.
-    :param fps: frames a second of the camera.
     """
 
-    def __init__(self, exposures: tuple[Exposure, ...], fps: int) -> None:
+    def __init__(self, exposures: tuple[Exposure, ...]) -> None:
         self.exposures = exposures
         self.ended = "" if len(exposures) > 1 else "there is only one exposure"
         """Why the exposures do not take turns, in words; empty while they do."""
-        self.each = max(1, -(-fps // CONTROLLED_FPS))
-        """Frames for which one exposure is asked for in a row, and so the most that are passed over."""
-        self._wishes = 0
+        self._wish = 0
+        self._kept, self._keep_for = 0, 1  # frames for which the wish was kept, and for which it is to be
         self._row = 0  # frames in a row with the same exposure
         self._seen: deque[tuple[int, int]] = deque(maxlen=_KNOWN)  # of each frame: its time, its exposure
         self._given = (0, -1)  # the same of the last one that the door got
 
     def wish(self) -> Exposure:
         """What to ask for with the next buffer."""
-        self._wishes += 1
-        return self.exposures[self._wishes // self.each % len(self.exposures)]
+        self._kept += 1
+        if self._kept >= self._keep_for:
+            self._wish, self._kept = (self._wish + 1) % len(self.exposures), 0
+        return self.exposures[self._wish]
 
     def saw(self, about: Mapping[str, Any]) -> None:
         """Every frame that the camera completes, by its metadata, whether anybody takes it or not."""
@@ -72,7 +73,9 @@ class Alternation:
         number = self._exposure_of(about)
         self._row = self._row + 1 if self._seen and self._seen[-1][1] == number else 1
         self._seen.append((_stamp(about), number))
-        if self._row >= FOLLOWS_WITHIN:
+        if self._row % ROW == 0:
+            self._keep_for *= 2
+        if self._keep_for > LONGEST:
             self.ended = _DEAF
 
     def passes_over(self, about: Mapping[str, Any]) -> bool:

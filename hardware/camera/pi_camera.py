@@ -27,6 +27,9 @@ _DRIVER_ERRORS = (RuntimeError, OSError, ValueError, AttributeError, IndexError)
 """What picamera2 raises when the camera or libcamera refuses. It has no error of its own, and where libcamera
 returns nothing it carries on and fails later (seen: ValueError, AttributeError)."""
 
+_MOST_PASSED_OVER = 4
+"""Frames. One is enough at up to 30 a second; at 107, the most, four can have one exposure."""
+
 _ONE_EXPOSURE = "camera keeps one exposure for all frames: %s"
 
 _log = logging.getLogger(__name__)
@@ -50,7 +53,7 @@ class PiCamera:
         self._patience_s = 2 / max(1, spec.fps)
         self._adjustable = frozenset(self._camera.camera_controls)
         can_take_turns = "ExposureTime" in self._adjustable
-        self._turns = Alternation(spec.exposures if can_take_turns else (), spec.fps)
+        self._turns = Alternation(spec.exposures if can_take_turns else ())
         self._takes_turns = not self._turns.ended
         if self._takes_turns:
             self._camera.pre_callback = self._completed
@@ -60,10 +63,10 @@ class PiCamera:
     def grab(self, timeout_s: float) -> Frame | None:
         """The next frame; None if the camera gave none within `timeout_s`.
 
-        Where exposures take turns, one whose turn it is not may be passed over, for two frame periods more.
+        Where exposures take turns, the exposure whose turn it is may take a few frame periods longer.
         """
         taken = self._capture(timeout_s)
-        for _ in range(self._turns.each):
+        for _ in range(_MOST_PASSED_OVER):
             if taken is None or not self._turns.passes_over(taken[1]):
                 break
             taken = self._capture(self._patience_s) or taken

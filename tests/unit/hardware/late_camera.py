@@ -8,7 +8,7 @@ before it were used; one that failed is given back without any callback.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -42,14 +42,14 @@ class LateCamera:
     """A camera at 15 frames a second, in its own time: frames are taken only by `run` and `capture_arrays`.
 
     `lag`: frames until the sensor follows. `loses`: numbers of frames that fail. `acts_every`: it controls
-    one of so many frames. `at_once`: how many frames are completed together. `says`: what metadata says of
-    exposure. `deaf`: it never follows.
+    one of so many frames. `at_once`: how many frames picamera2 finds completed at a time, over and over.
+    `says`: what metadata says of exposure. `deaf`: it never follows.
     """
 
     lag = 2
     loses: Collection[int] = ()
     acts_every = 1
-    at_once = 1
+    at_once: Sequence[int] = (1,)
     says: tuple[str, ...] = ("ExposureTime", "AnalogueGain")
     deaf = False
     made: ClassVar[list[LateCamera]] = []
@@ -65,6 +65,7 @@ class LateCamera:
         self.number = 0  # of the next frame
         self.exposed_with: list[tuple[int, float]] = []  # of each frame
         self.waits: list[float] = []
+        self.rounds: list[int] = []  # frames of each turn of picamera2's loop
         self._queued: deque[dict[str, Any]] = deque({} for _ in range(BUFFERS))
         self.made.append(self)
 
@@ -109,7 +110,8 @@ class LateCamera:
 
     def _round(self) -> list[Completed]:
         """One turn of picamera2's loop: the frames that it completes."""
-        frames = [self._expose() for _ in range(self.at_once)]
+        self.rounds.append(self.at_once[len(self.rounds) % len(self.at_once)])
+        frames = [self._expose() for _ in range(self.rounds[-1])]
         completed = [frame for frame in frames if frame is not None]
         for request in completed:
             if self.pre_callback is not None:
