@@ -70,7 +70,7 @@ WAIT_AIMS = {"the door, alternating": Aim(limit=0.9, of="figure")}
 class Outcome(Value, frozen=True):
     """One contestant on one approach.
 
-    `first`: when the code was first read, in s since the approach began; `SECONDS` if it never was.
+    `first`: when the code was first read, in s since the approach began; `SECONDS` if it never was, or later.
     `wrong`: how many codes were read that nobody showed. `frames`: CPU seconds for each frame.
     """
 
