@@ -104,36 +104,44 @@ def hand(rng: random.Random, half: float, tilt: tuple[float, float], roll: float
     :param roll: by how many degrees at most it is turned in the plane.
     """
     enters, away = rng.uniform(0.2, 0.8), rng.uniform(14, 27)
-    lean, way = np.radians(rng.uniform(*tilt)), rng.uniform(0, 2 * np.pi)
-    room = [away * side / 2 / FOCAL_PX - 1.2 * half - 0.5 for side in (WIDTH, HEIGHT)]
-    held = (
-        *(rng.uniform(-0.8, 0.8) * max(0.0, side) for side in room),
-        away,
-        lean * np.cos(way),
-        lean * np.sin(way),
-        np.radians(rng.uniform(-roll, roll)),
-    )
-    came = rng.uniform(0.15, 0.85) * np.pi  # from below, or from a side
-    far = 1.25 * away + 2 * half  # out of view, wherever it is held
-    off = (
-        far * np.cos(came),
-        far * np.sin(came),
-        rng.uniform(-2, 9),
-        *(np.radians(rng.uniform(-15, 15)) for _ in range(3)),
-    )
+    held = _held(rng, away, half, tilt, roll)
+    off = _off(rng, away, half)
     turns = rng.random() < 0.3 and roll > FLAT_ROLL
-    turn = (0, 0, 0, *(np.radians(rng.uniform(-20, 20)) * turns for _ in range(3)))
-    shake = np.exp(rng.uniform(np.log(0.7), np.log(4)))
+    turn = (0.0, 0.0, 0.0, *(_radians(rng, 20) * turns for _ in range(3)))
+    shake = float(np.exp(rng.uniform(np.log(0.7), np.log(4))))
     made = Hand(
-        held=tuple(map(float, held)),
-        off=tuple(map(float, off)),
-        turn=tuple(map(float, turn)),
+        held=held,
+        off=off,
+        turn=turn,
         start=0.0,
         glide=rng.uniform(0.35, 0.7),
         turn_at=rng.uniform(0.9, 1.5),
         sways=tuple(_sways(rng, shake)),
     )
     return _started(made, enters, half)
+
+
+def _held(
+    rng: random.Random, away: float, half: float, tilt: tuple[float, float], roll: float
+) -> tuple[float, ...]:
+    """Anywhere in the view, with room around the code for a hand that does not hold still."""
+    lean, way = np.radians(rng.uniform(*tilt)), rng.uniform(0, 2 * np.pi)
+    room = [away * side / 2 / FOCAL_PX - 1.2 * half - 0.5 for side in (WIDTH, HEIGHT)]
+    across, down = (rng.uniform(-0.8, 0.8) * max(0.0, side) for side in room)
+    return across, down, away, float(lean * np.cos(way)), float(lean * np.sin(way)), _radians(rng, roll)
+
+
+def _off(rng: random.Random, away: float, half: float) -> tuple[float, ...]:
+    """Out of view, wherever it is held; below, or more to one side."""
+    came = rng.uniform(0.15, 0.85) * np.pi
+    far = 1.25 * away + 2 * half
+    turned = (rng.uniform(-2, 9), *(_radians(rng, 15) for _ in range(3)))
+    return float(far * np.cos(came)), float(far * np.sin(came)), *turned
+
+
+def _radians(rng: random.Random, degrees: float) -> float:
+    """An angle of at most so many degrees, either way."""
+    return float(np.radians(rng.uniform(-degrees, degrees)))
 
 
 def _sways(rng: random.Random, shake: float) -> list[Sway]:
