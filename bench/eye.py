@@ -7,7 +7,6 @@ is the CPU's, so that other work on the machine matters less.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
@@ -21,6 +20,7 @@ from gate.common.value import Value
 from hardware.decoder.decode import read_codes
 from hardware.decoder.effort import effort
 from hardware.decoder.picture_file import Grey
+from hardware.eye.misses import Misses
 
 EACH = 3
 """Approaches of each theme in a usual run."""
@@ -30,18 +30,18 @@ Look = Callable[[Grey, int], list[bytes]]
 
 
 class Watcher:
-    """The product's decoder with its memory of misses, as `hardware.eye.eye` keeps it for each exposure."""
+    """The product's decoder with its memory of misses, as `hardware.eye.eye` uses it."""
 
     def __init__(self) -> None:
-        self._missed: Counter[int] = Counter()
+        self._misses = Misses()
 
     def __call__(self, grey: Grey, exposure: int) -> list[bytes]:
         """What is read in the next frame."""
-        read = [found.raw for found in read_codes(grey, effort(self._missed[exposure])).found]
+        read = [found.raw for found in read_codes(grey, effort(self._misses.before(exposure))).found]
         if read:
-            self._missed.clear()
+            self._misses.read()
         else:
-            self._missed[exposure] += 1
+            self._misses.missed(exposure)
         return read
 
 
