@@ -1,4 +1,8 @@
-"""All wiring of the door: which adapter stands behind which protocol. Only this file knows every room."""
+"""All wiring of the door: which adapter stands behind which protocol. Only this file knows every room.
+
+The eye's two processes take longest to start, so a door's eye is made first. What takes long to import is
+imported meanwhile, inside the functions below, as is what only a command needs.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,11 @@ import os
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from display.panel.devices import Device, make_device
-from display.panel.oled import OledDisplay
-from display.panel.self_test import show_test
-from display.preview import write_all
-from display.text.words import Page, compose
 from gate.clock import Clock, SystemClock
 from gate.common.errors import ConfigError, HardwareError, MagueyError, Step
 from gate.common.findings import Check, check_made
@@ -24,34 +23,17 @@ from gate.common.retried import Retried
 from gate.common.systemd import Notifier, watchdog_ms
 from gate.common.watchdog import Heart
 from gate.config import CameraSection, GateFile, command_keys, public_keys
-from gate.diagnostics.checks import wired_pins
-from gate.door.desk import Desk
-from gate.door.loop import Door
-from gate.door.parts import DoorSettings, Parts
-from gate.door.turnstile import DoorTurnstile
 from gate.hotline.client import Hotline, HubLine
 from gate.ports.devices import Dark, Display, Eye, Inputs, Keypad, Look, Scanner, Turnstile, Voice
 from gate.ports.screen import Screen
-from gate.recovery.open_journal import JournalOpener, PatientOpener
 from gate.rules.decide import Policy
 from gate.rules.passage import Rules
 from gate.store.cache import CacheReader, LinkState
-from gate.store.journal import Journal
 from gate.store.live_file import LiveWriter
+from hardware import health
 from hardware.camera.exposure import Controls, controls_for, fixed_exposure
 from hardware.camera.spec import CameraSpec, Exposure
-from hardware.decoder.decode import Decoded
-from hardware.decoder.separate_process import decode_apart
 from hardware.eye.eye import NOT_A_PICTURE, ChildEye
-from hardware.health import (
-    check_camera,
-    check_decoder,
-    check_heat,
-    check_keypad,
-    check_pins,
-    check_power,
-    check_scanner,
-)
 from hardware.keypad.keypad import make_keypad
 from hardware.pins.gpio import choose_factory
 from hardware.pins.inputs import make_inputs
@@ -59,10 +41,25 @@ from hardware.pins.lights import make_voice
 from hardware.pins.turnstile import make_turnstile
 from hardware.scanner.scanner import make_scanner
 
+if TYPE_CHECKING:
+    from display.panel.devices import Device
+    from display.text.words import Page
+    from gate.door.desk import Desk
+    from gate.door.loop import Door
+    from gate.door.parts import Parts
+    from gate.recovery.open_journal import JournalOpener
+    from gate.store.journal import Journal
+    from hardware.decoder.decode import Decoded
+
 
 def make_door(config: GateFile) -> Door:
     """The door of a gate, with the hardware that answers; the rest is tried again until it does."""
-    parts = _parts(config)
+    eye = ChildEye(camera_spec(config.camera))
+    from gate.door.loop import Door
+    from gate.door.parts import DoorSettings
+    from gate.door.turnstile import DoorTurnstile
+
+    parts = _parts(config, eye)
     return Door(
         DoorSettings(
             gate_id=config.gate_id,
@@ -82,7 +79,10 @@ def make_door(config: GateFile) -> Door:
     )
 
 
-def _parts(config: GateFile) -> Parts:
+def _parts(config: GateFile, eye: Eye) -> Parts:
+    from gate.door.parts import Parts
+    from gate.recovery.open_journal import PatientOpener
+
     relay = Retried("turnstile", lambda: turnstile(config), lambda part: part.close())
 
     def on_fire(is_on: bool) -> None:
@@ -95,11 +95,13 @@ def _parts(config: GateFile) -> Parts:
 
     clock = SystemClock()
     opening = _opening(config, clock, salvages=True)
+    patient = PatientOpener(opening.open)
+    patient.begin()
     return Parts(
-        eye=ChildEye(camera_spec(config.camera)),
+        eye=eye,
         display=display(config),
         turnstile=relay,
-        journal=Retried("journal", PatientOpener(opening.open).open, opening.close_journal),
+        journal=Retried("journal", patient.open, opening.close_journal),
         inputs=Retried("inputs", lambda: inputs(config, on_fire), lambda part: part.close()),
         voice=Retried("lights", lambda: voice(config), lambda part: part.close()),
         keypad=Retried("keypad", lambda: keypad(config), lambda part: part.close()),
@@ -141,6 +143,8 @@ def clock(config: GateFile) -> Clock:
 
 
 def _opening(config: GateFile, clock: Clock, *, salvages: bool) -> JournalOpener:
+    from gate.recovery.open_journal import JournalOpener
+
     return JournalOpener(
         path=config.journal,
         gate_id=config.gate_id,
@@ -214,11 +218,15 @@ def pictures_eye(files: Sequence[Path]) -> ChildEye:
 
 def decode_picture(file: Path) -> Decoded:
     """The codes in one picture, decoded in a process of its own. Raises `PictureError`."""
+    from hardware.decoder.separate_process import decode_apart
+
     return decode_apart(file)
 
 
 def draw_screens(out: Path, lang: Literal["es", "en"]) -> list[Path]:
     """Draw every screen as PNG. Raises `MagueyError` if it cannot write."""
+    from display.preview import write_all
+
     try:
         return write_all(out, lang)
     except OSError as error:
@@ -232,52 +240,49 @@ def is_refused(look: Look) -> bool:
 
 def words(config: GateFile, screen: Screen) -> Page:
     """The text of a screen, in the gate's language and time zone."""
+    from display.text.words import compose
+
     return compose(screen, config.lang, ZoneInfo(config.timezone))
 
 
 def device_checks(config: GateFile, *, is_running: bool) -> list[tuple[str, Check]]:
     """The device checks of `doctor`, without the devices that a running door has open."""
+    from gate.diagnostics.checks import wired_pins
+
     pins = wired_pins(config)
     always: list[tuple[str, Check]] = [
-        ("decoder", check_decoder),
-        ("power", check_power),
-        ("heat", check_heat),
+        ("decoder", health.check_decoder),
+        ("power", health.check_power),
+        ("heat", health.check_heat),
     ]
     if pins:
-        always.append(("pins", lambda: check_pins(pins, is_running=is_running)))
+        always.append(("pins", lambda: health.check_pins(pins, is_running=is_running)))
     if is_running:
         return always
     camera = camera_spec(config.camera)
     return [
-        ("camera", lambda: check_camera(lambda: ChildEye(camera, measures_sharpness=True))),
-        *_panel_check(config),
-        *_keypad_check(config),
-        *_scanner_check(config),
+        ("camera", lambda: health.check_camera(lambda: ChildEye(camera, measures_sharpness=True))),
+        *_optional_checks(config),
         *always,
     ]
 
 
-def _keypad_check(config: GateFile) -> list[tuple[str, Check]]:
-    section = config.keypad
-    if section.driver != "evdev":
-        return []
-    return [("keypad", lambda: check_keypad(lambda: make_keypad(section.driver, device=section.device)))]
-
-
-def _scanner_check(config: GateFile) -> list[tuple[str, Check]]:
-    if config.scanner.driver == "none":
-        return []
-    return [("scanner", lambda: check_scanner(lambda: scanner(config)))]
-
-
-def _panel_check(config: GateFile) -> list[tuple[str, Check]]:
-    if config.screen.driver == "none":
-        return []
-    works = f"{config.screen.driver} answers."
-    return [("screen", lambda: check_made("screen", lambda: _device(config), lambda it: it.cleanup(), works))]
+def _optional_checks(config: GateFile) -> list[tuple[str, Check]]:
+    """Those of screen, keypad and scanner, if the gate has them."""
+    found: list[tuple[str, Check]] = []
+    if (driver := config.screen.driver) != "none":
+        made, works = lambda: _device(config), f"{driver} answers."
+        found.append(("screen", lambda: check_made("screen", made, lambda it: it.cleanup(), works)))
+    if config.keypad.driver == "evdev":
+        found.append(("keypad", lambda: health.check_keypad(lambda: keypad(config))))
+    if config.scanner.driver != "none":
+        found.append(("scanner", lambda: health.check_scanner(lambda: scanner(config))))
+    return found
 
 
 def _desk(config: GateFile, opened: Journal, cache: CacheReader, clock: Clock, claims: HubLine) -> Desk:
+    from gate.door.desk import Desk
+
     return Desk(
         gate_id=config.gate_id,
         journal=opened,
@@ -350,6 +355,8 @@ def voice(config: GateFile) -> Voice:
 
 def try_screen(config: GateFile, seconds: float, tell: Callable[[str], object]) -> int:
     """Show every pixel and one page of each kind; returns how many pictures. Raises `HardwareError`."""
+    from display.panel.self_test import show_test
+
     panel = _device(config)
     try:
         zone = ZoneInfo(config.timezone)
@@ -366,11 +373,15 @@ def display(config: GateFile) -> Display:
         return Dark()
     if section.driver == "ssd1322":
         choose_factory()  # the panel opens its pins in a thread of its own
+    from display.panel.oled import OledDisplay
+
     return OledDisplay(lambda: _device(config), config.lang, ZoneInfo(config.timezone))
 
 
 def _device(config: GateFile) -> Device:
     """The panel. Raises `HardwareError`."""
+    from display.panel.devices import make_device
+
     section = config.screen
     assert section.driver != "none"
     return make_device(

@@ -1,7 +1,7 @@
 """`maguey-gate`: the door, and the commands for it over SSH.
 
 Exit codes: 0 done, 1 something is broken, 2 the call or the configuration is wrong, 75 start it again. A
-command imports the wiring only if it needs it: that takes seconds on a Pi.
+command imports only what it needs: all of it takes seconds on a Pi.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 import typer
@@ -22,9 +22,11 @@ from gate.clock import SystemClock
 from gate.common.errors import CallError, ConfigError, MagueyError
 from gate.common.log import configure
 from gate.config import read_gate_config
-from gate.diagnostics.status import StatusReport, gather
 from gate.store.live_file import OK, Live
 from gate.store.locks import only_one
+
+if TYPE_CHECKING:
+    from gate.diagnostics.status import StatusReport
 
 app = typer.Typer(
     name="maguey-gate",
@@ -130,6 +132,8 @@ def status(
 
     The exit code is 1 if something needs attention.
     """
+    from gate.diagnostics.status import gather
+
     answer = gather(read_gate_config(config), SystemClock())
     if as_json:
         print_json(msgspec.to_builtins(answer))

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
@@ -15,9 +15,9 @@ from gate.cli.options import Config, print_json, with_devices, with_log
 from gate.common.findings import needs_attention, table
 from gate.config import read_gate_config
 from gate.diagnostics import device_tests as trials
-from gate.diagnostics.doctor import diagnose_gate
-from gate.diagnostics.recorded_night import replay_night
-from gate.diagnostics.replay import Replayed
+
+if TYPE_CHECKING:
+    from gate.diagnostics.replay import Replayed
 
 app = typer.Typer()
 Each = Annotated[float, typer.Option(min=0.05, help="Seconds for each.")]
@@ -32,6 +32,7 @@ def doctor(config: Config, as_json: Json = False) -> None:
     unless the door runs: then it repeats what the door reports.
     """
     from gate import bootstrap
+    from gate.diagnostics.doctor import diagnose_gate
 
     settings = with_log(config)
     found = diagnose_gate(
@@ -170,6 +171,8 @@ def replay(
     Nothing is written. The exit code is 1 if anything differs: a ticket was refunded or linked since, or the
     configuration or the version is another.
     """
+    from gate.diagnostics.recorded_night import replay_night
+
     settings = read_gate_config(config)
     found = replay_night(settings, journal or settings.journal, event)
     if as_json:

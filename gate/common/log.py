@@ -11,7 +11,10 @@ import logging
 import sys
 from typing import Literal, TextIO, cast
 
-import structlog
+from gate.common.without import without
+
+with without("rich"):  # it would draw tracebacks; journald gets plain ones
+    import structlog
 
 
 class LossyStream:

@@ -222,17 +222,22 @@ class PatientOpener:
         self._thread: threading.Thread | None = None
         self._result: Journal | MagueyError | None = None
 
+    def begin(self) -> threading.Thread:
+        """Begin to open it, unless that has begun: a door that starts has other things to do meanwhile."""
+        if self._thread is None:
+            self._result = None
+            self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+            self._thread.start()
+        return self._thread
+
     def open(self) -> Journal:
         """The journal, once it is open.
 
         :raises StoreError: it cannot be opened, or is still being checked.
         """
-        if self._thread is None:
-            self._result = None
-            self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
-            self._thread.start()
-        self._thread.join(self._patience_s)
-        if self._thread.is_alive():
+        thread = self.begin()
+        thread.join(self._patience_s)
+        if thread.is_alive():
             raise StoreError(
                 "The journal is being checked, which takes a while after something went wrong. "
                 "Nobody is admitted until then.",

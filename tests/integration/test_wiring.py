@@ -115,7 +115,7 @@ def test_a_door_starts_even_if_its_panels_driver_never_returns(
         back.set()
         raise OSError("no panel after all")
 
-    monkeypatch.setattr(bootstrap, "make_device", hanging)
+    monkeypatch.setattr("display.panel.devices.make_device", hanging)
     monkeypatch.setattr(gpiozero.Device, "pin_factory", None)
     monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "mock")
     screen = msgspec.structs.replace(config.screen, driver="ssd1322")

@@ -1,7 +1,9 @@
-"""The eye's camera, as made from the configuration."""
+"""The eye's camera, as made from the configuration; what the wiring imports."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Literal
 
 import pytest
@@ -13,6 +15,7 @@ from gate.common.errors import ConfigError
 from gate.config import CameraSection
 from hardware.camera.exposure import Mains
 from hardware.camera.spec import Exposure
+from tests.paths import ROOT
 
 
 def test_the_pi_camera_gets_its_fixed_exposure_gain_and_focus() -> None:
@@ -68,3 +71,10 @@ def test_the_eye_idles_at_the_configured_rate() -> None:
 def test_a_rate_too_high_for_the_mains_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match=r"camera: At 120 frames a second .* set fps to"):
         camera_spec(CameraSection(mains_hz=50, fps=120))
+
+
+def test_the_wiring_is_imported_without_what_the_eyes_processes_do_not_wait_for() -> None:
+    heavy = "numpy PIL rich sqlite_utils zxingcpp gate.door.loop gate.diagnostics.doctor"
+    says = f"import sys, gate.cli.main, gate.bootstrap; print(sys.modules.keys() & {set(heavy.split())})"
+    done = subprocess.run([sys.executable, "-c", says], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout == "set()\n", done.stderr

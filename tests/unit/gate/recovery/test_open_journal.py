@@ -38,3 +38,17 @@ def test_the_error_that_keeps_a_journal_from_opening_is_raised_on_each_try() -> 
         with pytest.raises(StoreError, match="full") as told:
             patient.open()
         assert told.value.step is Step.DISK_FULL
+
+
+def test_a_journal_begun_while_the_door_starts_is_opened_once(tmp_path: Path) -> None:
+    opened: list[Journal] = []
+
+    def open_it() -> Journal:
+        opened.append(Journal(tmp_path / "journal.db", "gate-1", "epoch-1"))
+        return opened[-1]
+
+    patient = PatientOpener(open_it, patience_s=60)
+    patient.begin().join()
+    journal = patient.open()
+    journal.close()
+    assert opened == [journal]
