@@ -52,7 +52,9 @@ def owner_dsn(server: Postgres) -> Iterator[str]:
     name = f"hub_{next(_number)}"
     with psycopg.connect(server.dsn, autocommit=True) as conn:
         conn.execute(f"CREATE DATABASE {name} TEMPLATE template_hub STRATEGY FILE_COPY".encode())
-        yield make_conninfo(server.database(name), connect_timeout=round(PATIENCE))
+        # a lock that a test holds on purpose may be held for long on a slow machine
+        patient = f"-c lock_timeout={round(PATIENCE)}s"
+        yield make_conninfo(server.database(name), connect_timeout=round(PATIENCE), options=patient)
         conn.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 

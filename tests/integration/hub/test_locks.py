@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
@@ -232,10 +233,9 @@ def test_the_holder_of_the_migration_lock_is_named(owner_dsn: str) -> None:
 
 
 def test_no_connection_of_the_hub_waits_for_a_lock_for_ever(dsn: str, world: World) -> None:
-    for name in ("", " options='-c lock_timeout=77ms'"):
-        with connect(f"{dsn}{name}") as conn:
-            row = conn.execute("SHOW lock_timeout").fetchone()
-            assert row == {"lock_timeout": "77ms" if name else f"{database.LOCK_SECONDS}s"}
+    for options, timeout in (("", f"{database.LOCK_SECONDS}s"), ("-c lock_timeout=77ms", "77ms")):
+        with connect(make_conninfo(dsn, options=options)) as conn:
+            assert conn.execute("SHOW lock_timeout").fetchone() == {"lock_timeout": timeout}
     with connect(dsn) as conn, connect(dsn) as other:
         world.event()
         conn.execute("SELECT FROM events FOR UPDATE")

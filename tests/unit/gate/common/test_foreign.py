@@ -6,6 +6,8 @@ import ast
 import base64
 import itertools
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from sync.wire import messages as wire
 from sync.wire.scans import UnreadableRecord, decode_scans
 from tests.factories import StoppedClock
 from tests.paths import ROOT
+from tests.unit.gate.common import first_use
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
 NOW = StoppedClock(synced=True).now()
@@ -187,3 +190,11 @@ ALLOWED = {
 def _reads_json(call: ast.Call) -> bool:
     said = ast.unparse(call.func)
     return said in ("msgspec.json.decode", "json.loads", "json.load", "msgspec.json.decoder")
+
+
+def test_a_type_may_be_read_for_the_first_time_by_several_threads_at_once() -> None:
+    command = [sys.executable, "-m", first_use.__name__]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stdout.strip()) == (0, str(first_use.TYPES * first_use.THREADS)), (
+        done.stderr
+    )
