@@ -12,7 +12,20 @@ from typing import Annotated
 
 import typer
 
-from bench import busy, claims, decision, eye, frames, ingest, machine, memory, outages, reading, snapshots
+from bench import (
+    busy,
+    claims,
+    decision,
+    eye,
+    frames,
+    ingest,
+    machine,
+    memory,
+    outages,
+    reading,
+    snapshots,
+    start,
+)
 from bench.bed import GATE_ID
 from bench.context import Context
 from bench.figures import Row
@@ -25,6 +38,7 @@ SUBJECTS: dict[str, Callable[[Context], Iterable[Row]]] = {
     "busy": busy.rows,
     "outages": outages.rows,
     "frames": frames.rows,
+    "start": start.rows,
     "reading": reading.rows,
     "eye": eye.rows,
     "memory": memory.rows,
