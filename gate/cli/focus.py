@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from gate.cli.options import Config, stopped_by_signal, with_devices
+from gate.cli.options import Config, with_devices
+from gate.cli.run_door import stopped_by_signal
 from gate.common.errors import HardwareError, Step
 from gate.diagnostics import focus as helper
 from gate.ports.screen import Focus

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from gate.cli.options import Config, print_json, with_devices, with_log
+from gate.cli.options import Config, print_json, with_devices
+from gate.cli.run_door import with_log
 from gate.common.findings import needs_attention, table
 from gate.config import read_gate_config
 from gate.diagnostics import device_tests as trials

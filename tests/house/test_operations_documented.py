@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import typer.main
 
-from gate.cli import main as gate_cli
+from gate.cli import commands as gate_cli
 from hub.cli import main as hub_cli
 from sync import cli as sync_cli
 from tests.paths import ROOT

@@ -74,7 +74,7 @@ def test_a_rate_too_high_for_the_mains_is_a_configuration_error() -> None:
 
 
 def test_the_wiring_is_imported_without_what_the_eyes_processes_do_not_wait_for() -> None:
-    heavy = "numpy PIL rich sqlite_utils zxingcpp gate.door.loop gate.diagnostics.doctor"
+    heavy = "numpy PIL pydantic rich sqlite_utils typer zxingcpp gate.door.loop gate.diagnostics.doctor"
     says = f"import sys, gate.cli.main, gate.bootstrap; print(sys.modules.keys() & {set(heavy.split())})"
     done = subprocess.run([sys.executable, "-c", says], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout == "set()\n", done.stderr
