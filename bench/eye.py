@@ -37,7 +37,8 @@ class Watcher:
 
     def __call__(self, grey: Grey, exposure: int) -> list[bytes]:
         """What is read in the next frame."""
-        read = [found.raw for found in read_codes(grey, effort(self._misses.before(exposure))).found]
+        hard = effort(self._misses.before(exposure))
+        read = [found.raw for found in read_codes(grey, hard).found]
         if read:
             self._misses.read()
         else:

@@ -24,7 +24,7 @@ from display.panel.devices import make_device
 from gate.door.loop import Door
 from hardware.camera.spec import CameraSpec
 from hardware.decoder.decode import read_codes
-from hardware.decoder.effort import SECOND_OPINION_EVERY, Effort, effort
+from hardware.decoder.effort import ROTATION, Effort, effort
 from hardware.decoder.picture_file import Grey
 from hardware.eye import messages as m
 from hardware.eye.eye import ChildEye
@@ -133,7 +133,7 @@ def _empty(context: Context) -> Iterator[Row]:
 
 def _watching(grey: Grey) -> Contestant:
     """Seconds per frame while nobody is at the door, averaged: some frames get more effort than others."""
-    cycle = [effort(missed) for missed in range(SECOND_OPINION_EVERY)]
+    cycle = [effort(missed) for missed in range(len(ROTATION))]
     return lambda: sum(_timed(partial(read_codes, grey, each)) for each in cycle) / len(cycle)
 
 

@@ -36,7 +36,7 @@ def pyzbar_alone(grey: Grey) -> list[bytes]:
 
 READERS: dict[str, Reader] = {
     "one frame": ours(Effort.FRAME),
-    "third frame": ours(Effort.SECOND_OPINION),
+    "everything": ours(Effort.SECOND_OPINION),
     "still": ours(Effort.STILL),
     "zxing-cpp": zxing_alone,
     "pyzbar": pyzbar_alone,

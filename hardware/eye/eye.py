@@ -119,6 +119,7 @@ class ChildEye:
         self._waiting: _WaitingFrame | None = None
         self._decoding: _WaitingFrame | None = None
         self._misses = Misses()
+        self._is_foreign = False  # what was read last
         self._last_exposure = 0  # of the frame last given to the decoder
         self._retried = False
         self._camera_was = 0  # restarts when the list was last updated
@@ -263,7 +264,7 @@ class ChildEye:
             return  # the decoder, or this whole process, was stuck
         self._decoding, self._decoder_was = frame, self._decoder.restarts
         self._last_exposure = frame.exposure
-        hard = Effort.STILL if self._still else effort(self._misses.before(frame.exposure))
+        hard = Effort.STILL if self._still else effort(self._misses.before(frame.exposure), self._is_foreign)
         self._decoder.ask(m.Decode(frame.slot, frame.width, frame.height, hard, self._measures))
 
     def _camera_said(self, answer: m.Captured | m.Read | None) -> None:
@@ -302,6 +303,7 @@ class ChildEye:
             self._misses.read()
         else:
             self._misses.missed(frame.exposure)
+        self._is_foreign = bool(sightings) and not ours
         self._publish(
             Look(
                 sightings=sightings,

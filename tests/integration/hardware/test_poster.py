@@ -7,17 +7,17 @@ from pathlib import Path
 
 from PIL import Image
 
+from bench.scenes import scene
 from hardware.camera.spec import CameraSpec
-from hardware.decoder.picture_file import load_picture
 from hardware.eye.eye import ChildEye
 from tests.integration.hardware.watching import raws, until
-from tests.unit.hardware.scenes import code, shared
+from tests.unit.hardware.scenes import code
 
 POSTER = b"https://example.org/menu"
 
 
 def test_a_phone_beside_a_poster_is_read_within_three_frames(tmp_path: Path) -> None:
-    frame = load_picture(shared("door/synth-640x480") / "glare-00.png")
+    frame = scene(19).grey
     poster = code(POSTER.decode(), scale=3)
     frame[: poster.shape[0], : poster.shape[1]] = poster
     Image.fromarray(frame).save(tmp_path / "door.png")

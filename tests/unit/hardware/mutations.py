@@ -43,7 +43,7 @@ def picture(seed: int) -> bytes:
     random = Random(seed)
     grey = random.choice(_bases())
     for _ in range(random.randint(0, 3)):
-        grey = random.choice(_SEEN)(grey, random)
+        grey = random.choice(SEEN)(grey, random)
     return random.choice(_DAMAGED)(_written(grey, random), random)
 
 
@@ -97,7 +97,7 @@ def _torn(grey: Grey, random: Random) -> Grey:
 
 
 _Seen = Callable[[Grey, Random], Grey]
-_SEEN: tuple[_Seen, ...] = (_noisy, _cut, _turned, _blurred, _blocked, _lit, _sized, _negative, _torn)
+SEEN: tuple[_Seen, ...] = (_noisy, _cut, _turned, _blurred, _blocked, _lit, _sized, _negative, _torn)
 
 
 # --- how it may be written

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zxingcpp
 from segno import encoder
 
-from hardware.decoder import decode as module
-from hardware.decoder.decode import LARGE, has_second_opinion, read_codes
-from hardware.decoder.effort import Effort, effort
+from bench.scenes import scene
+from hardware.decoder import zxing_cpp
+from hardware.decoder.decode import BUDGET_S, read_codes
+from hardware.decoder.effort import Effort
+from hardware.decoder.filters import LARGE
 from hardware.decoder.picture_file import Grey, load_picture
 from tests.codes import printed, signed
 from tests.factories import code_id
@@ -32,7 +35,7 @@ def _raws(grey: Grey, effort: Effort = Effort.STILL) -> list[bytes]:
 def test_a_clean_code_is_read_by_the_first_decoder(effort: Effort) -> None:
     result = read_codes(code(GOOD), effort)
     assert [found.raw for found in result.found] == [GOOD.encode()]
-    assert result.decoder == "zxing"
+    assert result.decoder == ("zxing" if effort is Effort.STILL else "zxing-global")
     assert result.ms > 0
 
 
@@ -131,28 +134,13 @@ def test_pictures_of_any_shape_are_handled(shape: tuple[int, int], effort: Effor
     assert read_codes(np.zeros(shape, dtype=np.uint8), effort).found == ()
 
 
-def test_smoothing_is_the_weighted_mean_within_rounding() -> None:
-    grey = np.random.default_rng(7).integers(0, 256, (20, 30), dtype=np.uint8)
-    wide = grey.astype(float)
-    rows = (wide[:-2] + 2 * wide[1:-1] + wide[2:]) / 4
-    exact = (rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 4
-    assert np.abs(module._smoothed(grey) - exact).max() <= 2
-
-
-def test_halving_is_the_mean_of_four_within_rounding() -> None:
-    grey = np.random.default_rng(7).integers(0, 256, (21, 31), dtype=np.uint8)
-    exact = grey[:20, :30].astype(float).reshape(10, 2, 15, 2).mean(axis=(1, 3))
-    assert np.abs(module._halved(grey) - exact).max() <= 1.5
-
-
-@pytest.mark.parametrize("name", ["glare-00.png", "dirt-00.png"])
-def test_a_poster_in_view_does_not_keep_the_second_decoder_from_the_phone(name: str) -> None:
-    frame = load_picture(shared("door/synth-640x480") / name)
-    ours = _raws(frame, Effort.SECOND_OPINION)
+@pytest.mark.parametrize("number", [19, 54])
+def test_a_poster_in_view_does_not_keep_the_later_steps_from_the_phone(number: int) -> None:
+    made = scene(number)
     poster = code("https://example.org/menu", scale=3)
-    frame[: poster.shape[0], : poster.shape[1]] = poster
-    assert _raws(frame, Effort.FRAME) == [b"https://example.org/menu"]
-    assert _raws(frame, Effort.SECOND_OPINION) == [*ours, b"https://example.org/menu"]
+    made.grey[: poster.shape[0], : poster.shape[1]] = poster
+    assert _raws(made.grey, Effort.FRAME) == [b"https://example.org/menu"]
+    assert _raws(made.grey, Effort.SECOND_OPINION) == [made.text.encode(), b"https://example.org/menu"]
 
 
 def _in_noise(picture: Grey, contrast: int, noise: float) -> Grey:
@@ -162,17 +150,15 @@ def _in_noise(picture: Grey, contrast: int, noise: float) -> Grey:
 
 def test_a_dim_code_in_noise_is_read_only_by_the_smoothing_step() -> None:
     frame = _in_noise(np.pad(code(GOOD, scale=5), 100, constant_values=255), 60, 20)
-    assert not module._zxing(frame)
-    assert not module._zxing(frame, module._GLOBAL)
-    result = read_codes(frame, Effort.FRAME)
-    assert [found.raw for found in result.found] == [GOOD.encode()]
-    assert result.decoder == "zxing-smooth-global"
+    assert not zxing_cpp.look(frame).found
+    assert not zxing_cpp.look(frame, zxing_cpp.GLOBAL).found
+    assert _raws(frame, Effort.FRAME) == [GOOD.encode()]
 
 
 def test_a_fine_dim_code_in_noise_is_read_by_smoothing() -> None:
     frame = _in_noise(np.pad(code(GOOD, scale=3), 100, constant_values=255), 36, 8)
-    assert not module._zxing(frame)
-    assert not module._zxing(frame, module._GLOBAL)
+    assert not zxing_cpp.look(frame).found
+    assert not zxing_cpp.look(frame, zxing_cpp.GLOBAL).found
     assert _raws(frame, Effort.FRAME) == [GOOD.encode()]
 
 
@@ -180,12 +166,71 @@ def test_a_dim_code_without_noise_is_read_in_one_frame() -> None:
     assert _raws(_in_noise(code(GOOD), 32, 0), Effort.FRAME) == [GOOD.encode()]
 
 
-def test_every_third_missed_frame_gets_a_second_opinion() -> None:
-    assert [effort(missed) for missed in range(6)] == [Effort.FRAME, Effort.FRAME, Effort.SECOND_OPINION] * 2
+@pytest.mark.parametrize(
+    ("effort", "number", "step"),
+    [
+        (Effort.FRAME, 2, "zxing"),
+        (Effort.FRAME, 17, "zxing-lifted-global"),
+        (Effort.FRAME, 68, "zxing-half-smooth"),
+        (Effort.FRAME, 6, "zxing-closer-lifted"),
+        (Effort.FRAME, 201, "zxing-closer-sharpened"),
+        (Effort.SHARPENED, 45, "zxing-sharpened-global"),
+        (Effort.LIFTED, 19, "zxing-lifted"),
+        (Effort.EVENED, 19, "zxing-evened"),
+    ],
+)
+def test_each_further_step_reads_a_phone_that_the_steps_before_it_do_not(
+    effort: Effort, number: int, step: str
+) -> None:
+    made = scene(number)
+    result = read_codes(made.grey, effort)
+    assert ([found.raw for found in result.found], result.decoder) == ([made.text.encode()], step)
 
 
-def test_the_second_decoder_is_installed_here() -> None:
-    assert has_second_opinion(), "Run: apt install libzbar0"
+def _symbol(name: str, text: str) -> Grey:
+    made = zxingcpp.create_barcode(text, getattr(zxingcpp.BarcodeFormat, name))
+    picture = np.asarray(made.to_image(scale=4))
+    frame = np.full((480, 640), 255, dtype=np.uint8)
+    top, left = (480 - picture.shape[0]) // 2, (640 - picture.shape[1]) // 2
+    frame[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return frame
+
+
+@pytest.mark.parametrize("name", ["Aztec", "DataMatrix", "PDF417"])
+@pytest.mark.parametrize("effort", [Effort.WALLET, Effort.SECOND_OPINION, Effort.STILL])
+def test_a_ticket_in_another_symbol_is_read(name: str, effort: Effort) -> None:
+    assert _raws(_symbol(name, GOOD), effort) == [GOOD.encode()]
+
+
+@pytest.mark.parametrize("name", ["Aztec", "DataMatrix", "PDF417"])
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_what_is_no_ticket_in_another_symbol_is_not_reported(name: str, effort: Effort) -> None:
+    assert _raws(_symbol(name, "DL 1234567 DOE JOHN 19700101"), effort) == []
+
+
+class _Cpu:
+    """A clock of CPU time on which every step takes `step_s`."""
+
+    def __init__(self, step_s: float) -> None:
+        self.now, self._step_s = 0.0, step_s
+
+    def __call__(self) -> float:
+        self.now += self._step_s
+        return self.now
+
+
+@pytest.mark.parametrize("effort", [one for one in EFFORTS if one is not Effort.STILL])
+def test_no_step_of_a_frame_begins_once_its_time_is_spent(effort: Effort) -> None:
+    dim = scene(19).grey  # the first step reads nothing
+    assert read_codes(dim, effort, _Cpu(BUDGET_S + 0.001)).found == ()
+    slow = _Cpu(BUDGET_S / 2.5)
+    read_codes(dim, effort, slow)
+    assert slow.now <= 2 * BUDGET_S, "the clock is read once before the first step and once after each"
+
+
+def test_a_still_picture_is_tried_in_every_way_however_long_it_takes() -> None:
+    made = scene(19)
+    assert [one.raw for one in read_codes(made.grey, Effort.STILL, _Cpu(60.0)).found] == [made.text.encode()]
 
 
 @pytest.mark.parametrize("text", [code_id(), signed(), printed()])
