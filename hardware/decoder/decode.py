@@ -102,7 +102,7 @@ class _View:
     def __init__(self) -> None:
         self._unread: list[Place] = []
 
-    def zxing(self, grey: Grey, binarizer: zxingcpp.Binarizer = LOCAL) -> list[FoundCode]:
+    def zxing(self, grey: Grey, binarizer: zxingcpp.Binarizer) -> list[FoundCode]:
         """What is read in `grey`, which shows the whole picture in its full size."""
         looked = zxing_cpp.look(grey, binarizer)
         self._unread += looked.unread
@@ -138,7 +138,7 @@ def _frame_steps(grey: Grey, effort: Effort) -> Iterator[_StepResult]:
     if effort in {Effort.FRAME, Effort.SECOND_OPINION} and is_noisy:
         yield "zxing-half-smooth", zxing_cpp.look(filters.smoothed(filters.halved(grey))).found
     elif effort in {Effort.FRAME, Effort.SECOND_OPINION}:
-        yield "zxing", view.zxing(grey)
+        yield "zxing", view.zxing(grey, LOCAL)
         yield "zxing-smooth-global", view.zxing(smooth, GLOBAL)
     if effort is not Effort.FRAME:
         yield "zxing-sharpened-global", view.zxing(filters.sharpened(smooth, _STRENGTH), GLOBAL)
@@ -154,13 +154,13 @@ def _still_steps(grey: Grey) -> Iterator[_StepResult]:
         small = filters.reduced(grey)
         yield "zxing-reduced", zxing_cpp.look(small).found
         view = _View()
-        yield "zxing", view.zxing(grey)
+        yield "zxing", view.zxing(grey, LOCAL)
         yield from view.closer(grey)
         grey = small
     view, smooth = _View(), filters.smoothed(grey)
-    yield "zxing", view.zxing(grey)
+    yield "zxing", view.zxing(grey, LOCAL)
     yield "zxing-global", view.zxing(grey, GLOBAL)
-    yield "zxing-smooth", view.zxing(smooth)
+    yield "zxing-smooth", view.zxing(smooth, LOCAL)
     yield "zxing-smooth-global", view.zxing(smooth, GLOBAL)
     yield "zxing-lifted-global", view.zxing(filters.lifted(smooth), GLOBAL)
     yield "zxing-sharpened-global", view.zxing(filters.sharpened(smooth, _STRENGTH), GLOBAL)
@@ -178,13 +178,17 @@ def _wallet(grey: Grey) -> list[FoundCode]:
     return [code for code in found if isinstance(parse(code.raw), Code)]
 
 
-def _zxing_of(filtered: Callable[[Grey], Grey], binarizer: zxingcpp.Binarizer = LOCAL) -> _Step:
-    return lambda grey: zxing_cpp.look(filtered(grey), binarizer).found
+def _evened(grey: Grey) -> list[FoundCode]:
+    return zxing_cpp.look(filters.evened(filters.smoothed(grey)), FIXED).found
+
+
+def _lifted(grey: Grey) -> list[FoundCode]:
+    return zxing_cpp.look(filters.lifted(filters.smoothed(grey))).found
 
 
 _EXTRA: dict[Effort, tuple[str, _Step]] = {
-    Effort.EVENED: ("zxing-evened", _zxing_of(lambda grey: filters.evened(filters.smoothed(grey)), FIXED)),
-    Effort.LIFTED: ("zxing-lifted", _zxing_of(lambda grey: filters.lifted(filters.smoothed(grey)))),
     Effort.WALLET: ("zxing-wallet", _wallet),
+    Effort.EVENED: ("zxing-evened", _evened),
+    Effort.LIFTED: ("zxing-lifted", _lifted),
 }
 """The extra steps; each gets the frame, smoothed if it is noisy."""

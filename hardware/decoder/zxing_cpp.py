@@ -49,8 +49,12 @@ class Looked(NamedTuple):
 
 
 def look(grey: Grey, binarizer: zxingcpp.Binarizer = LOCAL, formats: zxingcpp.BarcodeFormats = QR) -> Looked:
-    """Read the symbols of a picture. Parts of structured-append sequences are left out."""
-    codes = zxingcpp.read_barcodes(grey, formats=formats, binarizer=binarizer, return_errors=True)
+    """Read the symbols of a picture. Parts of structured-append sequences are left out.
+
+    :param formats: `QR` if None. (As a default it would still exist when Python ends, and the library would
+        complain.)
+    """
+    codes = zxingcpp.read_barcodes(grey, formats=formats or QR, binarizer=binarizer, return_errors=True)
     places = sorted(((code, _place(code)) for code in codes), key=lambda one: _offset(one[1], grey))
     read = [(code, place) for code, place in places if code.valid and code.bytes][:MOST_CODES]
     unread = [place for code, place in places if not code.valid][:MOST_CODES]

@@ -189,7 +189,7 @@ def test_each_further_step_reads_a_phone_that_the_steps_before_it_do_not(
 
 def _symbol(name: str, text: str) -> Grey:
     made = zxingcpp.create_barcode(text, getattr(zxingcpp.BarcodeFormat, name))
-    picture = np.asarray(made.to_image(scale=4))
+    picture = np.array(made.to_image(scale=4))
     frame = np.full((480, 640), 255, dtype=np.uint8)
     top, left = (480 - picture.shape[0]) // 2, (640 - picture.shape[1]) // 2
     frame[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
