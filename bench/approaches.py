@@ -65,7 +65,7 @@ ONE = Shutter(seconds=1 / 120, gain=4.0)
 """The product's default before exposures took turns: one flicker, a gain between those of the two below."""
 BRIGHT, DIM = (
     Shutter(seconds=flickers / (2 * _DOOR.mains_hz), gain=gain)
-    for flickers, gain in ((_DOOR.exposure, _DOOR.gain), (_DOOR.dim_exposure, _DOOR.dim_gain))
+    for flickers, gain in ((_DOOR.exposure, _DOOR.bright_gain), (_DOOR.dim_exposure, _DOOR.dim_gain))
 )
 """The product's two, which take turns: for bright screens, and for paper and dim ones."""
 

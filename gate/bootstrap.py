@@ -335,7 +335,7 @@ def _controls(camera: CameraSection) -> Controls:
 
 
 def _exposures(camera: CameraSection) -> tuple[Exposure, ...]:
-    wanted = ((camera.exposure, camera.gain), (camera.dim_exposure, camera.dim_gain))
+    wanted = ((camera.exposure, camera.bright_gain), (camera.dim_exposure, camera.dim_gain))
     return tuple(
         fixed_exposure(mains_hz=camera.mains_hz, half_periods=half_periods, gain=gain, fps=camera.fps)
         for half_periods, gain in wanted

@@ -32,11 +32,11 @@ class CameraSection(Value, frozen=True):
     """Where pictures come from. `path`: the folder for the driver ``folder``.
 
     `exposure`, `dim_exposure`: in half periods of the mains, because lamps flicker in those; `focus`: in
-    dioptres (1/m). `alternate`: frames in turn for bright screens, with `exposure` and `gain`, and for
-    paper and dim screens, with the two others (docs/adr/0029); otherwise all have `exposure` and `gain`,
-    and a webcam decides by itself.
+    dioptres (1/m). `alternate`: frames in turn for bright screens, with `exposure` and `bright_gain`, and
+    for paper and dim screens, with `dim_exposure` and `dim_gain` (docs/adr/0029); otherwise, or on a camera
+    that cannot take turns, all have `exposure` and `gain`, and a webcam decides by itself.
 
-    Defaults: one flicker at the lowest gain, which blurs least and at f/2 takes white up to about 600
+    Defaults: one flicker, which blurs least. At the lowest gain and f/2 it takes white up to about 600
     cd/m², a phone at full brightness, as ISO 100 does (ISO 12232: L = 120 N² / (S t)); three flickers at 8,
     with 24 times as much light, for white of 25 cd/m² and less: a dimmed phone, or paper at 10 lux (2.5
     cd/m²). Three flickers are 25 ms at 60 Hz and 30 ms at 50 Hz, nearer to 25 ms in stops than two, 20 ms.
@@ -52,7 +52,8 @@ class CameraSection(Value, frozen=True):
     mains_hz: Literal[50, 60] = 60
     alternate: bool = True
     exposure: Annotated[int, Meta(ge=1, le=12)] = 1
-    gain: Annotated[float, Meta(ge=1, le=64)] = 1.0
+    gain: Annotated[float, Meta(ge=1, le=64)] = 4.0
+    bright_gain: Annotated[float, Meta(ge=1, le=64)] = 1.0
     dim_exposure: Annotated[int, Meta(ge=1, le=12)] = 3
     dim_gain: Annotated[float, Meta(ge=1, le=64)] = 8.0
     focus: Annotated[float, Meta(ge=0, le=32)] = 5.0

@@ -38,15 +38,11 @@ def test_by_default_a_camera_takes_turns_between_bright_screens_and_paper(
     assert spec.exposures == (Exposure(times[0], 1.0), Exposure(times[1], 8.0))
 
 
-def test_a_pi_camera_that_takes_turns_begins_with_the_exposure_for_bright_screens() -> None:
-    spec = camera_spec(CameraSection())
-    assert (spec.controls["ExposureTime"], spec.controls["AnalogueGain"]) == (8333, 1.0)
-
-
-def test_without_alternate_the_exposure_is_fixed() -> None:
-    spec = camera_spec(CameraSection(alternate=False, gain=4.0))
-    assert spec.exposures == ()
-    assert spec.controls["AnalogueGain"] == 4.0
+@pytest.mark.parametrize("alternate", [True, False])
+def test_a_pi_camera_that_takes_no_turns_has_a_gain_between_those_of_the_two(alternate: bool) -> None:
+    spec = camera_spec(CameraSection(alternate=alternate))
+    assert (spec.controls["ExposureTime"], spec.controls["AnalogueGain"]) == (8333, 4.0)
+    assert len(spec.exposures) == 2 * alternate
 
 
 def test_pictures_in_a_folder_have_no_exposures() -> None:
