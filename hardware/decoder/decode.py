@@ -131,9 +131,9 @@ def _frame_steps(grey: Grey, effort: Effort) -> Iterator[_StepResult]:
     if int(rows.max()) - int(rows.min()) < FLAT:
         return
     is_noisy = filters.is_grain_at_least(NOISY, filters.steps_between_neighbours(rows))
-    view, smooth = _View(), filters.smoothed(grey)
-    base = smooth if is_noisy else grey
+    view, base = _View(), filters.smoothed(grey) if is_noisy else grey
     yield "zxing-global", view.zxing(base, GLOBAL)
+    smooth = base if is_noisy else filters.smoothed(grey)
     yield "zxing-lifted-global", view.zxing(filters.lifted(smooth), GLOBAL)
     if effort in {Effort.FRAME, Effort.SECOND_OPINION} and is_noisy:
         yield "zxing-half-smooth", zxing_cpp.look(filters.smoothed(filters.halved(grey))).found
