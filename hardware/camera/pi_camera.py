@@ -18,12 +18,14 @@ import numpy as np
 from gate.common.errors import HardwareError, Step
 from hardware.camera.alternation import Alternation
 from hardware.camera.frame_source import Frame
-from hardware.camera.spec import CameraSpec, Exposure
+from hardware.camera.spec import CameraSpec
 
 _MAIN_WIDTH = 1280
 """Approximate width of the main stream in pixels; its picture is only there to be scaled down."""
 
-_DRIVER_ERRORS = (RuntimeError, OSError, ValueError, AttributeError, IndexError)
+_EXPOSURE = ("ExposureTime", "AnalogueGain")
+
+_DRIVER_ERRORS = (RuntimeError, OSError, ValueError, AttributeError, IndexError, TypeError)
 """What picamera2 raises when the camera or libcamera refuses. It has no error of its own, and where libcamera
 returns nothing it carries on and fails later (seen: ValueError, AttributeError)."""
 
@@ -55,6 +57,7 @@ class PiCamera:
         can_take_turns = "ExposureTime" in self._adjustable
         self._turns = Alternation(spec.exposures if can_take_turns else ())
         self._takes_turns = not self._turns.ended
+        self._fixed = {name: spec.controls[name] for name in _EXPOSURE if name in spec.controls}
         if self._takes_turns:
             self._camera.pre_callback = self._completed
         elif spec.exposures and not can_take_turns:
@@ -81,14 +84,14 @@ class PiCamera:
             self._turns.saw(request.get_metadata())
             if self._turns.ended:
                 self._takes_turns = False
-                self._ask(self._turns.exposures[0])
+                self._ask(self._fixed)
                 _log.warning(_ONE_EXPOSURE, self._turns.ended)
             # the second of two frames completed at once would overwrite what the first has asked for
             elif "ExposureTime" not in self._camera.controls.make_dict():
-                self._ask(self._turns.wish())
+                wish = self._turns.wish()
+                self._ask({"ExposureTime": wish.time_us, "AnalogueGain": wish.gain})
 
-    def _ask(self, exposure: Exposure) -> None:
-        controls = {"ExposureTime": exposure.time_us, "AnalogueGain": exposure.gain}
+    def _ask(self, controls: dict[str, Any]) -> None:
         self._camera.set_controls({name: controls[name] for name in controls.keys() & self._adjustable})
 
     def _capture(self, timeout_s: float) -> tuple[Any, dict[str, Any]] | None:

@@ -16,7 +16,7 @@ class Effort(IntEnum):
 
     The others are for a frame after one that was tried with `FRAME`, and try something else on it.
     `SHARPENED`: against blur. `WALLET`: the symbols of wallet passes. `EVENED`: a threshold from each pixel's
-    surroundings. `LIFTED`: a closer search in what is dark.
+    surroundings. `LIFTED`: a closer search in what is dark. `FINE_WALLET`: as `WALLET`, for small symbols.
     """
 
     FRAME = 0
@@ -26,12 +26,13 @@ class Effort(IntEnum):
     WALLET = 4
     EVENED = 5
     LIFTED = 6
+    FINE_WALLET = 7
 
 
 ROTATION = (
     *(Effort.FRAME, Effort.SHARPENED, Effort.FRAME, Effort.WALLET),
     *(Effort.FRAME, Effort.SHARPENED, Effort.FRAME, Effort.EVENED),
-    *(Effort.FRAME, Effort.SHARPENED, Effort.FRAME, Effort.WALLET),
+    *(Effort.FRAME, Effort.SHARPENED, Effort.FRAME, Effort.FINE_WALLET),
     *(Effort.FRAME, Effort.SHARPENED, Effort.FRAME, Effort.LIFTED),
 )
 """What is tried on frames in a row without a code of ours. No frame affords everything. What reads most comes

@@ -41,6 +41,15 @@ class Place(NamedTuple):
     side: int
 
 
+class Inside(NamedTuple):
+    """Where a part was cut out of a picture of `shape` (height, width), and by how much it was enlarged."""
+
+    left: int
+    top: int
+    scale: int
+    shape: tuple[int, ...]
+
+
 class Looked(NamedTuple):
     """What was read, and where symbols are that could not be read; nearest to the middle first."""
 
@@ -48,24 +57,33 @@ class Looked(NamedTuple):
     unread: list[Place]
 
 
-def look(grey: Grey, binarizer: zxingcpp.Binarizer = LOCAL, formats: zxingcpp.BarcodeFormats = QR) -> Looked:
+def look(
+    grey: Grey,
+    binarizer: zxingcpp.Binarizer = LOCAL,
+    formats: zxingcpp.BarcodeFormats | None = None,
+    inside: Inside | None = None,
+) -> Looked:
     """Read the symbols of a picture. Parts of structured-append sequences are left out.
 
     :param formats: `QR` if None. (As a default it would still exist when Python ends, and the library would
         complain.)
+    :param inside: if `grey` is a part of a picture; the codes' offsets are those in the whole.
     """
+    inside = inside or Inside(0, 0, 1, grey.shape)
     codes = zxingcpp.read_barcodes(grey, formats=formats or QR, binarizer=binarizer, return_errors=True)
-    places = sorted(((code, _place(code)) for code in codes), key=lambda one: _offset(one[1], grey))
+    places = sorted(((code, _place(code)) for code in codes), key=lambda one: _offset(one[1], inside))
     read = [(code, place) for code, place in places if code.valid and code.bytes][:MOST_CODES]
     unread = [place for code, place in places if not code.valid][:MOST_CODES]
-    return Looked([FoundCode(code.bytes, _offset(place, grey)) for code, place in _whole(read, grey)], unread)
+    found = [FoundCode(code.bytes, _offset(place, inside)) for code, place in _whole(read, grey)]
+    return Looked(found, unread)
 
 
-def around(grey: Grey, place: Place, margin: float) -> Grey:
-    """A place cut out of its picture, with `margin` times its side around it."""
+def around(grey: Grey, place: Place, margin: float) -> tuple[Grey, Inside]:
+    """A place cut out of its picture, with `margin` times its side around it, and where it was."""
     reach = int(place.side * (0.5 + margin)) + 1
-    x, y = int(place.x), int(place.y)
-    return np.ascontiguousarray(grey[max(0, y - reach) : y + reach, max(0, x - reach) : x + reach])
+    left, top = max(0, int(place.x) - reach), max(0, int(place.y) - reach)
+    part = grey[top : int(place.y) + reach, left : int(place.x) + reach]
+    return np.ascontiguousarray(part), Inside(left, top, 1, grey.shape)
 
 
 _Placed = tuple[zxingcpp.Barcode, Place]
@@ -81,7 +99,7 @@ def _whole(read: list[_Placed], grey: Grey) -> list[_Placed]:
     cleared = [
         (code, place)
         for code, place in suspects[:_SUSPECTS]
-        if any(found.raw == code.bytes for found in read_by_zbar(around(grey, place, _QUIET_ZONE)))
+        if any(found.raw == code.bytes for found in read_by_zbar(around(grey, place, _QUIET_ZONE)[0]))
     ]
     return [one for one in read if one not in suspects or one in cleared]
 
@@ -93,5 +111,6 @@ def _place(code: zxingcpp.Barcode) -> Place:
     return Place(sum(xs) / 4, sum(ys) / 4, max(max(xs) - min(xs), max(ys) - min(ys)))
 
 
-def _offset(place: Place, grey: Grey) -> float:
-    return offset_from_middle(place.x, place.y, grey.shape)
+def _offset(place: Place, inside: Inside) -> float:
+    x, y = inside.left + place.x / inside.scale, inside.top + place.y / inside.scale
+    return offset_from_middle(x, y, inside.shape)

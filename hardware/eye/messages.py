@@ -84,8 +84,9 @@ class Broken(msgspec.Struct, frozen=True, tag="broken"):
 Request = Capture | Decode
 ChildReply = Ready | Captured | Read | Broken
 
-LARGEST = 65536
-"""Bytes of the largest packet; 16 codes of a version-40 symbol (2,953 bytes) fit."""
+LARGEST = 131_072
+"""Bytes of the largest packet; 16 codes of a version-40 symbol fit, which holds 7,089 digits (ISO/IEC 18004,
+table 7), and so does the kernel's buffer for a socket (212,992 by default, `net.core.wmem_default`)."""
 
 _encoder = msgspec.msgpack.Encoder()
 _requests = msgspec.msgpack.Decoder(Request)

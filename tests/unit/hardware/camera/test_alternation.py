@@ -14,7 +14,7 @@ from hardware.camera.alternation import LONGEST, ROW
 from hardware.camera.exposure import controls_for, fixed_exposure
 from hardware.camera.pi_camera import PiCamera
 from hardware.camera.spec import CameraSpec
-from tests.unit.hardware.late_camera import BUFFERS, PERIOD_NS, LateCamera
+from tests.unit.hardware.late_camera import BUFFERS, PERIOD_NS, Completed, LateCamera
 
 BRIGHT = fixed_exposure(mains_hz=60, half_periods=1, gain=1, fps=15)
 DIM = fixed_exposure(mains_hz=60, half_periods=3, gain=8, fps=15)
@@ -181,6 +181,29 @@ def test_a_camera_that_does_not_say_its_exposure_keeps_it_and_says_so_once(
     assert [record.getMessage() for record in caplog.records][1:] == [
         "camera keeps one exposure for all frames: its frames do not say with which exposure they were taken"
     ]
+
+
+@pytest.mark.parametrize("kind", [{"deaf": True}, {"says": ()}])
+def test_a_camera_whose_turns_end_is_asked_for_the_exposure_of_a_door_without_turns(
+    kind: dict[str, Any],
+) -> None:
+    fixed = controls_for(mains_hz=60, half_periods=2, gain=4, focus=None, fps=15)
+    door = _Door(CameraSpec(driver="picamera2", fps=15, controls=fixed, exposures=(BRIGHT, DIM)), **kind)
+    door.driver.run(100)
+    assert {name: door.driver._set[name] for name in ("ExposureTime", "AnalogueGain")} == {
+        "ExposureTime": fixed["ExposureTime"],
+        "AnalogueGain": 4,
+    }
+
+
+@pytest.mark.parametrize("value", [None, "x", float("nan"), -1])
+@pytest.mark.parametrize("field", ["ExposureTime", "AnalogueGain"])
+def test_metadata_that_make_no_sense_end_no_thread(field: str, value: object) -> None:
+    door = _Door()
+    door.camera.grab(1.0)
+    assert door.driver.pre_callback is not None
+    door.driver.pre_callback(Completed({"ExposureTime": 8333, "AnalogueGain": 1.0, field: value}))
+    assert door.camera.grab(1.0) is not None
 
 
 def test_a_camera_without_gain_alternates_by_its_exposure_time() -> None:

@@ -187,9 +187,9 @@ def test_each_further_step_reads_a_phone_that_the_steps_before_it_do_not(
     assert ([found.raw for found in result.found], result.decoder) == ([made.text.encode()], step)
 
 
-def _symbol(name: str, text: str) -> Grey:
+def _symbol(name: str, text: str, scale: int = 4) -> Grey:
     made = zxingcpp.create_barcode(text, getattr(zxingcpp.BarcodeFormat, name))
-    picture = np.array(made.to_image(scale=4))
+    picture = np.array(made.to_image(scale=scale))
     frame = np.full((480, 640), 255, dtype=np.uint8)
     top, left = (480 - picture.shape[0]) // 2, (640 - picture.shape[1]) // 2
     frame[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
@@ -200,6 +200,13 @@ def _symbol(name: str, text: str) -> Grey:
 @pytest.mark.parametrize("effort", [Effort.WALLET, Effort.SECOND_OPINION, Effort.STILL])
 def test_a_ticket_in_another_symbol_is_read(name: str, effort: Effort) -> None:
     assert _raws(_symbol(name, GOOD), effort) == [GOOD.encode()]
+
+
+@pytest.mark.parametrize("name", ["Aztec", "DataMatrix", "PDF417"])
+@pytest.mark.parametrize("effort", [Effort.FINE_WALLET, Effort.STILL])
+@pytest.mark.parametrize("scale", [2, 3])
+def test_a_ticket_in_another_symbol_is_read_when_it_is_small(name: str, effort: Effort, scale: int) -> None:
+    assert _raws(_symbol(name, GOOD, scale), effort) == [GOOD.encode()]
 
 
 @pytest.mark.parametrize("name", ["Aztec", "DataMatrix", "PDF417"])

@@ -51,11 +51,24 @@ def test_of_a_wall_of_codes_only_those_nearest_to_the_middle_count() -> None:
 
 def test_a_place_is_cut_out_with_its_margin_and_ends_where_the_picture_does() -> None:
     grey = np.arange(100 * 100, dtype=np.uint32).astype(np.uint8).reshape(100, 100)
-    inside = zxing_cpp.around(grey, zxing_cpp.Place(50, 50, 20), 0.5)
-    assert inside.shape == (42, 42)
-    assert (inside == grey[29:71, 29:71]).all()
-    assert zxing_cpp.around(grey, zxing_cpp.Place(0, 99, 20), 0.5).shape == (22, 21)
-    assert zxing_cpp.around(grey, zxing_cpp.Place(50, 50, 5000), 0.5).shape == (100, 100)
+    part, inside = zxing_cpp.around(grey, zxing_cpp.Place(50, 50, 20), 0.5)
+    assert (part == grey[29:71, 29:71]).all()
+    assert inside == (29, 29, 1, (100, 100))
+    assert zxing_cpp.around(grey, zxing_cpp.Place(0, 99, 20), 0.5)[0].shape == (22, 21)
+    assert zxing_cpp.around(grey, zxing_cpp.Place(50, 50, 5000), 0.5)[0].shape == (100, 100)
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_code_read_in_a_part_of_a_picture_has_its_place_in_the_whole(scale: int) -> None:
+    whole = np.full((480, 640), 255, dtype=np.uint8)
+    symbol = code(GOOD, scale=3)
+    side = symbol.shape[0]
+    whole[300 : 300 + side, 400 : 400 + side] = symbol
+    part, inside = zxing_cpp.around(whole, zxing_cpp.Place(440, 330, 100), 0.5)
+    part = np.kron(part, np.ones((scale, scale), np.uint8))
+    (found,) = zxing_cpp.look(part, inside=inside._replace(scale=scale)).found
+    (expected,) = zxing_cpp.look(whole).found
+    assert abs(found.offset - expected.offset) < 0.01
 
 
 @pytest.mark.parametrize("name", ["Aztec", "DataMatrix", "PDF417"])
