@@ -42,7 +42,7 @@ class Watcher:
         if read:
             self._misses.read()
         else:
-            self._misses.missed(exposure)
+            self._misses.missed(exposure, foreign=False)
         return read
 
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench import night
-from bench.bed import GATE_ID
 from bench.context import Context
 from bench.figures import Aim, Row
+from bench.gate_file import write_gate_file
 from bench.standin import hub
 from demo.night import phone
 from demo.servers import ServerError, mosquitto
@@ -59,7 +59,7 @@ def rows(context: Context) -> Iterator[Row]:
     try:
         with contextlib.ExitStack() as stack:
             broker = stack.enter_context(mosquitto(home / "mosquitto"))
-            config = _config(home, stack.enter_context(hub(TICKETS)), broker.port)
+            config = write_gate_file(home, stack.enter_context(hub(TICKETS)), broker.port)
             sync = WatchedProcess(["sync.cli", "run", "--config", str(config)], home / "sync.log")
             stack.callback(sync.stop)
             door = WatchedProcess(["gate.cli.main", "run", "--config", str(config)], home / "door.log")
@@ -170,31 +170,3 @@ def descendants(pid: int) -> list[int]:
         with contextlib.suppress(OSError):
             found += [int(child) for child in task.read_text().split()]
     return found + [deeper for child in found for deeper in descendants(child)]
-
-
-def _config(home: Path, url: str, broker_port: int) -> Path:
-    (home / "token").write_text("none")
-    config = home / "gate.toml"
-    config.write_text(f"""gate_id = "{GATE_ID}"
-venue = "maguey"
-state_dir = "{home}/state"
-runtime_dir = "{home}/run"
-lang = "en"
-timezone = "UTC"
-log = "json"
-[camera]
-driver = "folder"
-path = "{home}/camera"
-hold_ms = 120
-[screen]
-driver = "file"
-path = "{home}/screen.png"
-[turnstile]
-driver = "mock"
-pulse_ms = 50
-[hub]
-url = "{url}"
-token_file = "{home}/token"
-broker_port = {broker_port}
-""")
-    return config

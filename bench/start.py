@@ -17,6 +17,7 @@ from bench.bed import GATE_ID, Gate, fill, put_link
 from bench.context import Context
 from bench.decision import a_record
 from bench.figures import Row, compared, in_turn
+from bench.gate_file import write_gate_file
 from demo.night import phone
 from gate.clock import SystemClock
 from gate.rules.model import ScanRecord
@@ -41,7 +42,8 @@ class ColdGate:
     def __init__(self, home: Path) -> None:
         self._home = home
         (home / "camera").mkdir(parents=True)
-        self._config = _config(home)
+        (home / "state").mkdir()
+        self._config = write_gate_file(home)
         self._cache = home / "state" / "cache.db"
         fill(self._cache, TICKETS, SystemClock().now())
         gate = Gate(home / "like", 100)
@@ -104,33 +106,3 @@ def _record(path: Path, like: ScanRecord) -> None:
             scan = {"scan_id": f"{number:036d}", "code_hash": f"{number:064d}", "released": False}
             turn.append(msgspec.structs.replace(like, **scan))
     journal.close()
-
-
-def _config(home: Path) -> Path:
-    (home / "state").mkdir()
-    (home / "token").write_text("none")
-    config = home / "gate.toml"
-    config.write_text(f"""gate_id = "{GATE_ID}"
-venue = "maguey"
-state_dir = "{home}/state"
-runtime_dir = "{home}/run"
-lang = "en"
-timezone = "UTC"
-log = "json"
-[camera]
-driver = "folder"
-path = "{home}/camera"
-hold_ms = 120
-[screen]
-driver = "file"
-path = "{home}/screen.png"
-[turnstile]
-driver = "mock"
-pulse_ms = 50
-trace = "{home}/trace"
-[hub]
-url = "http://127.0.0.1:1"
-token_file = "{home}/token"
-broker_port = 1
-""")
-    return config

@@ -119,7 +119,6 @@ class ChildEye:
         self._waiting: _WaitingFrame | None = None
         self._decoding: _WaitingFrame | None = None
         self._misses = Misses()
-        self._is_foreign = False  # what was read last
         self._last_exposure = 0  # of the frame last given to the decoder
         self._retried = False
         self._camera_was = 0  # restarts when the list was last updated
@@ -264,8 +263,13 @@ class ChildEye:
             return  # the decoder, or this whole process, was stuck
         self._decoding, self._decoder_was = frame, self._decoder.restarts
         self._last_exposure = frame.exposure
-        hard = Effort.STILL if self._still else effort(self._misses.before(frame.exposure), self._is_foreign)
+        hard = self._effort(frame.exposure)
         self._decoder.ask(m.Decode(frame.slot, frame.width, frame.height, hard, self._measures))
+
+    def _effort(self, exposure: int) -> Effort:
+        if self._still:
+            return Effort.STILL
+        return effort(self._misses.before(exposure), self._misses.was_foreign(exposure))
 
     def _camera_said(self, answer: m.Captured | m.Read | None) -> None:
         if not isinstance(answer, m.Captured):
@@ -302,8 +306,7 @@ class ChildEye:
         if ours:
             self._misses.read()
         else:
-            self._misses.missed(frame.exposure)
-        self._is_foreign = bool(sightings) and not ours
+            self._misses.missed(frame.exposure, foreign=bool(sightings))
         self._publish(
             Look(
                 sightings=sightings,
@@ -319,7 +322,8 @@ class ChildEye:
         if frame is None or self._decoder.restarts == self._decoder_was:
             return
         self._decoding = None
-        self._misses.missed(frame.exposure)  # try differently: the second decoder may have been the cause
+        # try differently: what was tried may have been the cause
+        self._misses.missed(frame.exposure, foreign=False)
         if self._every_frame_counts and not self._retried:
             self._waiting, self._retried = frame, True
         elif self._every_frame_counts:

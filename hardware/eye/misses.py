@@ -1,4 +1,4 @@
-"""How many frames in a row had no code of ours, for each exposure that takes turns."""
+"""How many frames in a row had no code of ours, and whether the last had another, for each exposure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,22 @@ class Misses:
 
     def __init__(self) -> None:
         self._counts: Counter[int] = Counter()
+        self._foreign: dict[int, bool] = {}
 
     def before(self, exposure: int) -> int:
         """Frames of this exposure without a code of ours since one was read, whatever its exposure."""
         return self._counts[exposure]
 
-    def missed(self, exposure: int) -> None:
-        """A frame of this exposure had no code of ours."""
+    def was_foreign(self, exposure: int) -> bool:
+        """Whether the last frame of this exposure showed another code. A poster may do so in one only."""
+        return self._foreign.get(exposure, False)
+
+    def missed(self, exposure: int, *, foreign: bool) -> None:
+        """A frame of this exposure had no code of ours; `foreign`: but another."""
         self._counts[exposure] += 1
+        self._foreign[exposure] = foreign
 
     def read(self) -> None:
         """A frame had one."""
         self._counts.clear()
+        self._foreign.clear()

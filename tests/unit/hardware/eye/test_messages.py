@@ -36,7 +36,7 @@ def test_a_packet_no_child_would_send_is_refused(packet: bytes) -> None:
 
 
 def test_sixteen_of_the_largest_codes_fit_a_packet() -> None:
-    read = m.Read(0, ((b"x" * 2953, 0.123456),) * 16, 1.0)
+    read = m.Read(0, ((b"7" * 7089, 0.123456),) * 16, 1.0)
     assert len(m.pack(read)) < m.LARGEST
 
 
