@@ -8,6 +8,7 @@ the door could see its first guest.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -31,6 +32,10 @@ def main() -> None:
         _fail(error, 1)
     except BrokenPipeError:
         os._exit(1)
+    except (
+        KeyboardInterrupt
+    ):  # before the door listens to it: as a shell says it, and as the other commands do
+        sys.exit(128 + signal.SIGINT)
 
 
 def _fail(error: Exception, code: int) -> None:

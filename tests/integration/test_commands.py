@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -319,3 +320,15 @@ def test_a_second_door_on_the_same_folder_is_refused(config: Path) -> None:
         refused = gate("run", "--config", config)
     assert refused.returncode == 1
     assert "another door runs" in refused.stderr
+
+
+def test_ctrl_c_before_the_door_has_read_its_configuration_ends_it_without_a_traceback(
+    tmp_path: Path,
+) -> None:
+    pipe = tmp_path / "gate.toml"
+    os.mkfifo(pipe)  # nobody has finished reading it until we close it
+    command = [sys.executable, "-m", "gate.cli.main", "run", "--config", str(pipe)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as door, pipe.open("w"):
+        door.send_signal(signal.SIGINT)
+        said = door.communicate(timeout=PATIENCE_S)[1]
+    assert (door.returncode, said) == (128 + signal.SIGINT, "")
