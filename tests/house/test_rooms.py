@@ -15,13 +15,15 @@ import pytest
 
 from tests.paths import ROOT
 
-PRODUCT = ("gate", "display", "hardware", "sync", "hub")
+PRODUCT = ("gate", "display", "hardware", "sync", "hub", "fleet")
 WRONG = {
     "gate/: no import goes upwards": ("gate/rules/model.py", "gate.store.journal"),
     "hardware/: no import goes upwards": ("hardware/decoder/symbol.py", "hardware.camera.spec"),
     "display/: no import goes upwards": ("display/text/catalogue.py", "display.picture.layout"),
     "sync/: no import goes upwards": ("sync/wire/scans.py", "sync.broker.mqtt"),
     "hub/: no import goes upwards": ("hub/db/call.py", "hub.mqtt.inbox"),
+    "fleet/: no import goes upwards": ("fleet/release/__init__.py", "fleet.bundle"),
+    "What runs the door or the hub does not need fleet/": ("hub/gates/health.py", "fleet.errors"),
     "The rules and ports of the door import no IO": ("gate/rules/history.py", "sqlite3"),
     "hardware/, display/ and sync/ never import each other": ("display/preview.py", "sync.wire.scans"),
     "hardware/ and display/ see of the door what everybody shares, its rules and its ports": (

@@ -26,7 +26,7 @@ EXAMPLES = {
     "A new field on the wire": r"\boldest_unacked_s\b",
 }
 """For each walk what the thing it follows is called in code, configuration and documents."""
-SEARCHED = ("gate", "hardware", "display", "sync", "hub", "config", "docs/*.md")
+SEARCHED = ("gate", "hardware", "display", "sync", "hub", "fleet", "config", "docs/*.md")
 OTHER_DOCUMENTS = {"docs/development.md", "docs/data-model.md", "docs/glossary.md"}
 
 

@@ -178,7 +178,7 @@ def test_json_is_read_in_one_place_only() -> None:
     assert not found, "read with gate.common.foreign.read_json: " + ", ".join(found)
 
 
-PRODUCT = ("gate", "sync", "hub", "hardware", "display")
+PRODUCT = ("gate", "sync", "hub", "hardware", "display", "fleet")
 ALLOWED = {
     "gate/common/foreign.py",  # the one place
     "gate/store/rows.py",  # the journal's own column; a row that cannot be read is `Spoiled`

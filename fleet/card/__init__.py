@@ -1,0 +1,1 @@
+"""The files that make a stock Raspberry Pi OS reachable over SSH."""

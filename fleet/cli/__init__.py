@@ -1,0 +1,1 @@
+"""`maguey-fleet`: the commands."""

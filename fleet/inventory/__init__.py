@@ -1,0 +1,1 @@
+"""`inventory.toml`: the machines of a club."""

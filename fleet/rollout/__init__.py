@@ -1,0 +1,1 @@
+"""New releases to many gates, and how each is."""
