@@ -328,7 +328,9 @@ def test_ctrl_c_before_the_door_has_read_its_configuration_ends_it_without_a_tra
     pipe = tmp_path / "gate.toml"
     os.mkfifo(pipe)  # nobody has finished reading it until we close it
     command = [sys.executable, "-m", "gate.cli.main", "run", "--config", str(pipe)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as door, pipe.open("w"):
-        door.send_signal(signal.SIGINT)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as door:
+        # closed after the signal: one that arrives just before the read does not interrupt it
+        with pipe.open("w"):
+            door.send_signal(signal.SIGINT)
         said = door.communicate(timeout=PATIENCE_S)[1]
     assert (door.returncode, said) == (128 + signal.SIGINT, "")
