@@ -12,10 +12,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 
-from gate.common import text_file as textfile
-from gate.common.errors import ConfigError
+from gate.common.config_file import read_config_text
 from gate.common.public_key import read_public_key
-from gate.common.text_file import NotTextError
 from gate.common.toml_settings import load_settings
 from gate.common.value import Value
 
@@ -25,6 +23,7 @@ Pin = Annotated[int, Meta(ge=0, le=27)]
 """The Broadcom number of a GPIO."""
 LONGEST_SOCKET = 107
 """Bytes of a local socket's path: `sun_path` has 108, and the last is a NUL (unix(7))."""
+MADE_BY = "`maguey-fleet up` writes it; by hand, copy config/gate.toml there and fill it in."
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
@@ -212,23 +211,7 @@ def read_gate_config(path: Path) -> GateFile:
 
     :raises ConfigError: the file is missing, unreadable or wrong; it lists all mistakes at once.
     """
-    return load_settings(read_config_text(path, "maguey-gate"), GateFile, str(path), _mistakes)
-
-
-def read_config_text(path: Path, command: str) -> str:
-    """The file's text. Raises `ConfigError`, which says what option to use."""
-    try:
-        return textfile.read_text(path)
-    except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: no such file. Give the configuration with {command} … --config FILE."
-        ) from None
-    except IsADirectoryError:
-        raise ConfigError(f"{path}: a folder. Give the configuration file in it.") from None
-    except NotTextError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}. Check its permissions.") from None
+    return load_settings(read_config_text(path, MADE_BY), GateFile, str(path), _mistakes)
 
 
 def public_keys(config: GateFile) -> dict[str, Ed25519PublicKey]:

@@ -11,6 +11,7 @@ import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from gate.common.config_file import read_config_text
 from gate.common.errors import ConfigError
 from gate.common.text_file import NotTextError, read_text
 from gate.common.toml_settings import load_settings
@@ -18,6 +19,7 @@ from gate.rules.payload import visible
 
 KEY_ID = re.compile(r"[A-Z0-9]{1,8}")
 """What a gate accepts as the id of a key (`gate.config`)."""
+HUB_MADE_BY = "`maguey-fleet hub up` writes it; by hand, copy config/hub.toml there and fill it in."
 _MOST_WATCHED = 1000
 _MOST_GUESTS = 1000
 _MOST_MONTHS = 1200
@@ -119,15 +121,7 @@ def read_hub_config(path: Path) -> HubConfig:
 
     :raises ConfigError: it cannot be read, or is wrong; the message lists every mistake.
     """
-    try:
-        text = read_text(path)
-    except NotTextError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: {error.strerror}. Copy config/hub.toml there and name it with --config."
-        ) from None
-    return load_settings(text, HubConfig, str(path), _mistakes)
+    return load_settings(read_config_text(path, HUB_MADE_BY), HubConfig, str(path), _mistakes)
 
 
 def _mistakes(config: HubConfig) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gate.common.errors import MagueyError
+from gate.common.errors import CallError, MagueyError
 
 
 class HubError(MagueyError):
@@ -14,7 +14,7 @@ class HubError(MagueyError):
 NOTHING_CHANGED = "Nothing was changed"
 
 
-class UsageError(HubError):
+class UsageError(HubError, CallError):
     """A request that makes no sense; nothing was done. The message lists every mistake.
 
     :param what: what was not done.

@@ -15,9 +15,11 @@ import msgspec
 import typer
 
 from gate.clock import SystemClock
-from gate.common.errors import ConfigError, MagueyError
+from gate.common.command_line import run_command
+from gate.common.errors import ConfigError
 from gate.common.findings import needs_attention, table
 from gate.common.log import configure
+from gate.common.options import common_options, config_option
 from gate.common.systemd import Notifier, watchdog_ms
 from gate.common.text_file import NotTextError, read_text
 from gate.common.watchdog import Heart
@@ -27,14 +29,8 @@ from gate.store.live_file import read_live
 from gate.store.locks import only_one
 from sync.broker.inbox import Inbox
 from sync.broker.mqtt import BrokerAddress, MqttLink
-from sync.cache.writer import Cache
 from sync.claims.claim_inbox import FromDoor
 from sync.claims.hotline import HotlineServer
-from sync.doctor import diagnose_sync
-from sync.feed.fetcher import Fetcher
-from sync.feed.snapshot import HubClient
-from sync.service import Sync, SyncEvent
-from sync.status import GateIdentity
 from sync.upload.outbox import Outbox
 from sync.wire.topics import Topics
 
@@ -45,10 +41,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.callback()(common_options)
+_Config = Annotated[Path, config_option("gate.toml")]
 
 
 @app.command()
-def run(config: Annotated[Path, typer.Option(help="The gate's configuration, config/gate.toml.")]) -> None:
+def run(config: _Config) -> None:
     """Run until stopped (SIGTERM or Ctrl-C). Exit code 2: wrong configuration."""
     settings = read_gate_config(config)
     token = _token(Path(settings.hub.token_file))
@@ -61,6 +59,12 @@ def run(config: Annotated[Path, typer.Option(help="The gate's configuration, con
 
 
 def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
+    from sync.cache.writer import Cache
+    from sync.feed.fetcher import Fetcher
+    from sync.feed.snapshot import HubClient
+    from sync.service import Sync, SyncEvent
+    from sync.status import GateIdentity
+
     hub, broker = settings.hub, _broker(settings)
     inbox = Inbox[SyncEvent]()
     client = HubClient(hub.url, settings.gate_id, token, hub.ca_file)
@@ -116,7 +120,7 @@ def _broker(settings: GateFile) -> BrokerAddress:
 
 @app.command()
 def doctor(
-    config: Annotated[Path, typer.Option(help="The gate's configuration, config/gate.toml.")],
+    config: _Config,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False,
 ) -> None:
     """Test hub and broker as this gate, up to an acknowledgement from the hub. Exit code 1: something to do.
@@ -124,6 +128,9 @@ def doctor(
     While maguey-sync runs, doctor only reads its state: the broker takes one connection per gate. Otherwise
     it sends the newest record again; the hub stores it once.
     """
+    from sync.doctor import diagnose_sync
+    from sync.feed.snapshot import HubClient
+
     settings = read_gate_config(config)
     configure(settings.log, service="maguey-sync", gate=settings.gate_id)
     hub = settings.hub
@@ -154,17 +161,8 @@ def _token(path: Path) -> str:
 
 
 def main() -> None:
-    """Entry point: one line per error; exit code 2 for the configuration, 1 for anything else."""
-    try:
-        app()
-    except ConfigError as error:
-        sys.stderr.write(f"maguey-sync: {error}\n")
-        sys.exit(2)
-    except MagueyError as error:
-        sys.stderr.write(f"maguey-sync: {error}\n")
-        sys.exit(1)
-    except BrokenPipeError:
-        os._exit(1)
+    """Entry point. Errors end in words; what needs the extra is imported by the commands that do."""
+    run_command("maguey-sync", "pi", app)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,6 +15,7 @@ from gate.cli.run_door import run_door, with_log
 from gate.clock import SystemClock
 from gate.common.errors import ConfigError, MagueyError
 from gate.common.log import configure
+from gate.common.options import common_options
 from gate.config import read_gate_config
 from gate.store.live_file import OK, Live
 
@@ -26,21 +26,12 @@ app = typer.Typer(
     name="maguey-gate",
     help="The gate controller: scans tickets, decides, releases the turnstile.",
     no_args_is_help=True,
-    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 Pictures = Annotated[list[Path], typer.Argument(help="Pictures: PNG, JPEG or WebP.", metavar="FILE...")]
-
-
-@app.callback()
-def _options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
-) -> None:
-    if version:
-        typer.echo(metadata.version("maguey-gate"))
-        raise typer.Exit
+app.callback()(common_options)
 
 
 @app.command()

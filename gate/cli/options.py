@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import typer
 
 from gate.cli.run_door import with_log
 from gate.clock import SystemClock
+from gate.common.options import config_option
 from gate.config import GateFile
 from gate.diagnostics.device_tests import refuse_beside
 from gate.store.live_file import read_live
 
-Config = Annotated[Path, typer.Option(help="The gate's configuration file; see config/gate.toml.")]
+Config = Annotated[Path, config_option("gate.toml")]
 
 
 def with_devices(config: Path) -> GateFile:

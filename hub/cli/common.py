@@ -12,6 +12,7 @@ import psycopg
 import typer
 
 from gate.common.errors import ConfigError, MagueyError
+from gate.common.options import config_option
 from hub.config import HubConfig, read_hub_config
 from hub.db.call import FunctionAnswer
 from hub.db.connection import Connection, connect, database_error_in_words
@@ -20,9 +21,7 @@ from hub.errors import NOTHING_CHANGED, UsageError
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 
-ConfigOption = Annotated[
-    Path, typer.Option("--config", help="The hub's configuration; config/hub.toml is a commented example.")
-]
+ConfigOption = Annotated[Path, config_option("hub.toml")]
 GateArgument = Annotated[str, typer.Argument(metavar="GATE", help="The gate's id.")]
 EventOption = Annotated[str, typer.Option("--event", help="The night: its code, for example PF, or its id.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is recorded.")]

@@ -1,6 +1,6 @@
 """``maguey-hub``: migrate, ingest, web and seed-demo; the files beside this one add the other commands.
 
-Exit codes: 0 done, 1 failed (the message says what to do), 2 wrong usage or configuration.
+Exit codes: see `gate.common.command_line`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gate.common.command_line import run_command
 from gate.common.log import configure
+from gate.common.options import common_options
 from hub.cli import gates, nights, orders, retention, tickets
 from hub.cli.common import ConfigOption, open_database, plain_errors
 from hub.config import HubConfig, read_hub_config
@@ -43,7 +45,10 @@ app = typer.Typer(
 def main() -> None:
     """Entry point of the console command."""
     _log_to_stderr()
-    app()
+    run_command("maguey-hub", "hub", app)
+
+
+app.callback()(common_options)
 
 
 @app.command()

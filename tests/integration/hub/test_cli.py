@@ -36,7 +36,7 @@ def test_every_command_explains_itself(command: str) -> None:
 @pytest.mark.parametrize("command", ["migrate", "ingest", "web"])
 def test_a_wrong_config_exits_with_2(command: str, tmp_path: Path) -> None:
     missing = hub(command, "--config", tmp_path / "none.toml")
-    assert (missing.returncode, "Copy config/hub.toml" in missing.stderr) == (2, True)
+    assert (missing.returncode, "copy config/hub.toml" in missing.stderr) == (2, True)
     assert missing.stderr.startswith("maguey-hub: ")
     wrong = tmp_path / "hub.toml"
     wrong.write_text("[postgres]\n")

@@ -55,7 +55,7 @@ def test_a_wrong_dsn_is_not_shown(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_reported_with_what_to_copy(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"Copy config/hub\.toml"):
+    with pytest.raises(ConfigError, match=r"copy config/hub\.toml"):
         read_hub_config(tmp_path / "none.toml")
 
 
