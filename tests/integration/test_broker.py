@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import grp
 import queue
+import re
 import shutil
 import socket
 import ssl
@@ -41,6 +42,17 @@ LEAVES = ("scans", "status", "claims", "replies", "ack", "grants", "commands")
 GATES = ("gate-1", "gate-2", "maguey-hub")
 LISTED = ("gate-1", "gate-2", "gate-3", "gate-4")
 """The gates of the database, which the broker's list names."""
+DEBIANS = """
+pid_file {run}/mosquitto.pid
+
+persistence true
+persistence_location {lib}/
+
+log_dest file {log}/mosquitto.log
+
+include_dir {etc}/conf.d
+"""
+"""/etc/mosquitto/mosquitto.conf of Debian 12, word for word but for its folders; 13 lacks the pid_file."""
 NIGHT = "11111111-1111-1111-1111-111111111111"
 
 
@@ -81,13 +93,16 @@ def said_to(gate: str) -> set[str]:
 MAY_SAY = {
     "gate-1": said_by("gate-1"),
     "gate-2": said_by("gate-2"),
+    # the venue's level is open to the hub: a broker has one venue, and its ACL is the same everywhere
     "maguey-hub": {topic for gate in GATES for topic in said_to(gate)}
-    | {OURS.deltas(NIGHT), OURS.head(NIGHT), OURS.alerts()},
+    | {gate_topic(OTHERS, "gate-1", leaf) for leaf in ("ack", "grants", "commands")}
+    | {made for one in (OURS, OTHERS) for made in (one.deltas(NIGHT), one.head(NIGHT), one.alerts())},
 }
 MAY_HEAR = {
     "gate-1": said_to("gate-1") | ALL_HEAR - said_by("gate-1"),
     "gate-2": said_to("gate-2") | ALL_HEAR - said_by("gate-2"),
-    "maguey-hub": {topic for gate in GATES for topic in said_by(gate)},
+    "maguey-hub": {topic for gate in GATES for topic in said_by(gate)}
+    | {gate_topic(OTHERS, "gate-1", leaf) for leaf in ("scans", "status", "claims", "replies")},
 }
 
 
@@ -186,8 +201,14 @@ def _production(
     hub_port: int,
     *,
     gates: Sequence[str] = LISTED,
+    at: tuple[str, str] = ("127.0.0.1", "127.0.0.1"),
 ) -> str:
-    """config/mosquitto/maguey.conf with the paths and ports of a test, and a witness beside the hub."""
+    """Debian's configuration with config/mosquitto/maguey.conf in its conf.d, and a witness beside the hub.
+
+    Both have the paths and ports of a test.
+
+    :param at: the addresses for gates and for the hub; "": all.
+    """
     for name in ("ca.pem", "broker.pem", "broker.key", "crl.pem"):
         shutil.copy(authority.folder / name, home)
         shutil.chown(home / name, home.owner())
@@ -195,10 +216,12 @@ def _production(
     list_gates(home, gates)
     acl = (CONFIG / "maguey-hub.acl").read_text() + "\nuser witness\ntopic readwrite #\n"
     (home / "maguey-hub.acl").write_text(acl)
-    text = (CONFIG / "maguey.conf").read_text()
-    text = text.replace("/etc/mosquitto/maguey", str(home)).replace("/var/lib/mosquitto", str(home))
-    text = text.replace("listener 8883\n", f"listener {port} 127.0.0.1\n")
-    return text.replace("listener 8884 127.0.0.1\n", f"listener {hub_port} 127.0.0.1\n") + "log_dest stderr\n"
+    text = (CONFIG / "maguey.conf").read_text().replace("/etc/mosquitto/maguey", str(home))
+    text = text.replace("listener 8883\n", f"listener {port} {at[0]}\n")
+    text = text.replace("listener 8884 127.0.0.1\n", f"listener {hub_port} {at[1]}\n")
+    (home / "conf.d").mkdir(exist_ok=True)
+    (home / "conf.d" / "maguey.conf").write_text(text + "log_dest stderr\n")
+    return DEBIANS.format(run=home, lib=home, log=home, etc=home)
 
 
 def list_gates(home: Path, gates: Sequence[str]) -> None:
@@ -232,6 +255,19 @@ def club(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Club]:
     with open_club(tmp_path_factory) as club:
         club.witness.hear("#")
         yield club
+
+
+def test_it_starts_in_debians_conf_d_without_a_warning(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with open_club(tmp_path_factory) as club:
+        said = club.broker.log.read_text()
+        assert "witness" in said
+        assert not re.findall(r"Warning|Error|recommended", said)
+        assert (club.broker.folder / "mosquitto.log").read_text()  # Debian's own log goes on
+        club.broker.stop()
+        assert (
+            club.broker.folder / "mosquitto.db"
+        ).exists()  # what is retained survives where Debian keeps it
+        club.broker.start()
 
 
 @pytest.mark.parametrize("name", MAY_SAY)

@@ -146,9 +146,7 @@ def club(machines: Net, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
 
     def production(home: Path, port: int) -> str:
         listed = [f"gate-{n}" for n in range(1, 8)]
-        text = _production(authority, hubs, home, port, hub_port, gates=listed)
-        text = text.replace(f"listener {port} 127.0.0.1\n", f"listener {port}\n")
-        return text.replace(f"listener {hub_port} 127.0.0.1\n", f"listener {hub_port} {HUB}\n")
+        return _production(authority, hubs, home, port, hub_port, gates=listed, at=("", HUB))
 
     with contextlib.ExitStack() as stack:
         with within(machines.hub):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gate.common.errors import ConfigError
+from gate.config import read_gate_config
 from hub.config import HubConfig, read_hub_config
 from tests.paths import ROOT
 
@@ -24,7 +25,11 @@ def problems(tmp_path: Path, text: str) -> str:
 def test_the_example_loads() -> None:
     config = read_hub_config(EXAMPLE)
     assert isinstance(config, HubConfig)
-    assert (config.venue, config.mqtt.port, config.web.port) == ("main", 1883, 8080)
+    assert (config.venue, config.mqtt.port, config.web.port) == ("maguey", 1883, 8080)
+
+
+def test_the_examples_of_hub_and_gate_are_of_one_venue() -> None:
+    assert read_hub_config(EXAMPLE).venue == read_gate_config(ROOT / "config" / "gate.toml").venue
 
 
 def test_all_mistakes_are_reported_at_once_with_the_nearest_key(tmp_path: Path) -> None:
