@@ -1,9 +1,9 @@
 """What is in a release bundle, and who vouches for it. Pure.
 
-A bundle is one tar file. Its first member is `MANIFEST`, its second `SIGNATURE`: 64 bytes, Ed25519 over the
-bytes of the first. Every other member stands in the manifest with its size and SHA-256, so whoever has
-checked the signature knows what may follow before reading it. `fleet.bundle` writes bundles,
-`fleet.release.unpack` reads them.
+A bundle is one tar file: ustar (`tarfile.USTAR_FORMAT`), not compressed, regular files only. Its first
+member is `MANIFEST`, its second `SIGNATURE`: 64 bytes, Ed25519 over the bytes of the first. Every other
+member stands in the manifest with its size and SHA-256, so whoever has checked the signature knows what may
+follow before reading it. `fleet.bundle` writes bundles, `fleet.release.bundle_file` reads them.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class Manifest(Value, frozen=True):
 
     `python`: the only CPython it is for, such as ``cp313``; `machine`: as ``uname -m`` says it. `lock`: the
     text of pip's requirements file: every package with version and hash, our own wheel with its extra among
-    them (``maguey-gate[pi]==1.2.0 --hash=sha256:…``), found in ``wheels/``.
+    them (``maguey-gate[pi]==1.2.0 --hash=sha256:…``). Their wheels are in ``wheels/``, and the wheel of a pip
+    that installs them.
     """
 
     version: Annotated[str, msgspec.Meta(pattern=VERSION)]

@@ -11,13 +11,19 @@ from uuid import UUID
 import pytest
 import typer.main
 
+from fleet.release.main import app as release_app
 from gate.cli.commands import app as gate_app
 from gate.common.command_line import run_command
 from gate.common.config_file import CONFIG_VARIABLE, LONGEST_CONFIG
 from hub.cli.main import app as hub_app
 from sync.cli import app as sync_app
 
-PROGRAMS = {"maguey-gate": gate_app, "maguey-sync": sync_app, "maguey-hub": hub_app}
+PROGRAMS = {
+    "maguey-gate": gate_app,
+    "maguey-sync": sync_app,
+    "maguey-hub": hub_app,
+    "maguey-release": release_app,
+}
 
 
 def commands(group: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
