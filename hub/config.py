@@ -66,12 +66,22 @@ class Mqtt(msgspec.Struct, frozen=True, kw_only=True):
 class Web(msgspec.Struct, frozen=True, kw_only=True):
     """Where the HTTP interface listens.
 
-    `proxies`: addresses or networks of proxies, whose `X-Forwarded-For` is believed.
+    `port`: None: 8443 with TLS, 8080 without. `cert_file`, `key_file`: turn TLS on. `proxies`: addresses or
+    networks of proxies, whose `X-Forwarded-For` is believed.
     """
 
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: int | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
     proxies: tuple[str, ...] = ("127.0.0.1",)
+
+    @property
+    def port_used(self) -> int:
+        """The port, given or not."""
+        if self.port is not None:
+            return self.port
+        return 8443 if self.cert_file is not None else 8080
 
 
 class Commands(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +92,19 @@ class Commands(msgspec.Struct, frozen=True, kw_only=True):
 
     key_file: str | None = None
     key_id: str | None = None
+
+
+class Authority(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue's own authority (``maguey-hub authority``).
+
+    `dir`: its keys. `broker_dir`: what Mosquitto reads. `broker_pid_file`: how Mosquitto is told that
+    something there is new. `gates_port`: its listener for the gates, on ``[mqtt] host``.
+    """
+
+    dir: str = "/var/lib/maguey-ca"
+    broker_dir: str = "/etc/mosquitto/maguey"
+    broker_pid_file: str = "/run/mosquitto/mosquitto.pid"
+    gates_port: int = 8883
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +135,7 @@ class HubConfig(msgspec.Struct, frozen=True, kw_only=True):
     mqtt: Mqtt = Mqtt()
     web: Web = Web()
     commands: Commands = Commands()
+    authority: Authority = Authority()
     watch: Watch = Watch()
     archive: Archive = Archive()
 
@@ -133,13 +157,19 @@ def _mistakes(config: HubConfig) -> Iterator[str]:
     for name, host in (("mqtt.host", config.mqtt.host), ("web.host", config.web.host)):
         if not host.strip():
             yield f"{name}: is empty; expected a name or an address, for example '127.0.0.1'."
-    for name, port in (("mqtt.port", config.mqtt.port), ("web.port", config.web.port)):
+    for name, port in (
+        ("mqtt.port", config.mqtt.port),
+        ("web.port", config.web.port_used),
+        ("authority.gates_port", config.authority.gates_port),
+    ):
         if not 0 < port < 65536:
             yield f"{name}: expected a port from 1 to 65535, not {port}."
     for proxy in config.web.proxies:
         if not _is_network(proxy):
             yield f"web.proxies: {proxy!r} is no address or network; expected for example '192.168.7.5'."
-    yield from _file_mistakes(config.mqtt)
+    yield from _file_mistakes("mqtt", config.mqtt, ("ca_file", "cert_file", "key_file", "password_file"))
+    yield from _file_mistakes("web", config.web, ("cert_file", "key_file"))
+    yield from _mqtt_mistakes(config.mqtt)
     yield from _command_mistakes(config.commands)
     for name, number in (("grants", config.watch.unused_grants), ("minutes", config.watch.unused_minutes)):
         if not 2 <= number <= _MOST_WATCHED:
@@ -182,13 +212,16 @@ def _command_mistakes(commands: Commands) -> Iterator[str]:
         yield "commands.key_id: expected 1 to 8 upper-case letters and digits, as in gate.toml."
 
 
-def _file_mistakes(mqtt: Mqtt) -> Iterator[str]:
-    for name in ("ca_file", "cert_file", "key_file", "password_file"):
-        file = getattr(mqtt, name)
+def _file_mistakes(section: str, settings: Mqtt | Web, names: tuple[str, ...]) -> Iterator[str]:
+    for name in names:
+        file = getattr(settings, name)
         if file is not None and not Path(file).is_file():
-            yield f"mqtt.{name}: there is no file {file}."
-    if (mqtt.cert_file is None) != (mqtt.key_file is None):
-        yield "mqtt.cert_file and mqtt.key_file belong together: give both or neither."
+            yield f"{section}.{name}: there is no file {file}."
+    if (settings.cert_file is None) != (settings.key_file is None):
+        yield f"{section}.cert_file and {section}.key_file belong together: give both or neither."
+
+
+def _mqtt_mistakes(mqtt: Mqtt) -> Iterator[str]:
     if mqtt.cert_file is not None and mqtt.ca_file is None:
         yield "mqtt.ca_file: needed with a certificate, to recognise the broker."
     if mqtt.password_file is not None and mqtt.username is None:

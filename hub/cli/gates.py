@@ -1,7 +1,8 @@
-"""``maguey-hub gates``, ``broker-list`` and ``revoke``: the gates of the venue."""
+"""``maguey-hub gate add|list|rename|revoke`` and ``broker-list``: the gates of the venue."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +17,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from hub.authority.lock_out import begin_to_follow, lock_out_row, lock_out_steps, what_is_missing
 from hub.cli.common import (
     EXIT_FAILED,
-    ActorOption,
     ConfigOption,
+    DecidedByOption,
     GateArgument,
     JsonOption,
     ReasonOption,
+    decided_by,
+    fail,
     open_database,
 )
 from hub.config import HubConfig
@@ -34,7 +38,9 @@ from hub.gates.broker_list import broker_list_text
 from hub.gates.health import GateHealth, health_of
 from hub.gates.isolation import NightRules, nights_of
 from hub.gates.orders import reason_mistakes
+from hub.gates.revocation import leave_home
 from hub.gates.revocation import revoke as revoke_gate
+from hub.gates.roster import GateEntry, add_gate, entry_mistakes, name_mistakes, rename_gate
 
 _WIDE = 200
 """Characters a line may have in a file or a pipe, so that a gate is one line."""
@@ -42,11 +48,52 @@ _WIDE = 200
 FLOODING_LATELY_S = 3600
 """How long a gate that exceeded its budgets is still named; each ten minutes of flooding begin it again."""
 
+_WAIT_S = 5.0
+_LONGEST_WAIT_S = 60
+
 app = typer.Typer()
+_group = typer.Typer(help="The gates of the venue.", no_args_is_help=True)
+app.add_typer(_group, name="gate")
+
+NameOption = Annotated[str, typer.Option("--name", help="What screens call it, for example 'GATE 1'.")]
 
 
-@app.command()
-def gates(config: ConfigOption, as_json: JsonOption = False) -> None:
+@_group.command()
+def add(
+    gate: GateArgument,
+    config: ConfigOption,
+    name: NameOption = "",
+    event: Annotated[
+        list[str] | None, typer.Option(help="A night it serves: its code or its id; may be repeated.")
+    ] = None,
+    actor: DecidedByOption = "",
+) -> None:
+    """Add a gate, or let one that is there serve further nights. The broker learns of it by itself.
+
+    Its machine then has to be enrolled: maguey-hub enrol.
+    """
+    entry = GateEntry(gate_id=gate, name=name, events=tuple(event or ()))
+    with open_database(config, entry_mistakes(entry)) as (settings, conn):
+        is_new, served = add_gate(conn, settings.venue, entry, decided_by(actor))
+    nights = f"{served} night{'' if served == 1 else 's'}"
+    if is_new:
+        typer.echo(f"{gate} ({entry.shown_name}) is added, for {nights}")
+    else:
+        typer.echo(
+            f"{gate} was there already; it serves {nights} more" if served else f"{gate} is there already"
+        )
+
+
+@_group.command()
+def rename(gate: GateArgument, config: ConfigOption, name: NameOption, actor: DecidedByOption = "") -> None:
+    """Give a gate another name. Its id, which certificates and scans bear, stays for ever."""
+    with open_database(config, name_mistakes(name)) as (settings, conn):
+        is_new = rename_gate(conn, settings.venue, gate, name, decided_by(actor))
+    typer.echo(f"{gate} is {name} now" if is_new else f"{gate} has that name already")
+
+
+@_group.command("list")
+def list_gates(config: ConfigOption, as_json: JsonOption = False) -> None:
     """How every gate is: heard or not, what it has yet to send, whether its tickets are the hub's, its clock.
 
     Below, of each night: what a gate does that cannot ask, the home gates, and which gates are on their own.
@@ -113,18 +160,43 @@ def broker_list(
         typer.echo(f"{count}, as before: {out} did not change")
 
 
-@app.command()
-def revoke(gate: GateArgument, config: ConfigOption, reason: ReasonOption, actor: ActorOption) -> None:
-    """Revoke a gate that was stolen: nothing it sends counts from now on.
+@_group.command()
+def revoke(  # noqa: PLR0913, PLR0917 – a command line's options
+    gate: GateArgument,
+    config: ConfigOption,
+    reason: ReasonOption,
+    actor: DecidedByOption = "",
+    stolen: Annotated[
+        bool, typer.Option("--stolen", help="Tell it to erase its key and its guests' names.")
+    ] = False,
+    wait: Annotated[
+        float, typer.Option(min=0, max=_LONGEST_WAIT_S, help="Seconds for the broker.")
+    ] = _WAIT_S,
+) -> None:
+    """Revoke a gate for good: nothing it sends counts from now on, and the broker throws it out.
 
     Its scans are kept as evidence; its claims, statuses and replies are ignored, its token is refused, and
-    the other gates hear of it at once. What it was granted and has not used is free. Then lock it out of the
-    broker: broker-list, and crl.pem (docs/operations.md). There is no way back: a gate that is found becomes
-    a new gate.
+    the other gates hear of it at once. What it was granted and has not used is free. Prints each step when it
+    is proved. There is no way back: a gate that is found becomes a new gate, with another id. Exit code 1 if
+    it was revoked but the broker has not proved that it is locked out.
     """
-    with open_database(config, reason_mistakes(reason, actor)) as (settings, conn):
-        answer = revoke_gate(conn, settings.venue, gate, actor, reason, datetime.now(UTC))
-    typer.echo(answer)
+    who, begun = decided_by(actor), time.monotonic()
+    with open_database(config, reason_mistakes(reason, who)) as (settings, conn):
+        begin_to_follow(conn)
+        now = datetime.now(UTC)
+        said = revoke_gate(conn, settings.venue, gate, actor=who, reason=reason, now=now, stolen=stolen)
+        _say_step(said, time.monotonic() - begun)
+        for step in lock_out_steps(conn, gate, begun, wait):
+            _say_step(*step)
+        for line in leave_home(conn, gate, who, reason, now):
+            _say_step(line, time.monotonic() - begun)
+        row = lock_out_row(conn, gate)
+    if row is None or row["refused_at"] is None:
+        fail(what_is_missing(row))
+
+
+def _say_step(words: str, seconds: float) -> None:
+    typer.echo(f"{seconds * 1000:6.0f} ms  {words}")
 
 
 def _print(lines: Sequence[GateHealth], nights: Sequence[NightRules], venue: str) -> None:

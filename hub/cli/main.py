@@ -5,6 +5,7 @@ Exit codes: see `gate.common.command_line`.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import queue
@@ -22,7 +23,7 @@ import typer
 from gate.common.command_line import run_command
 from gate.common.log import configure
 from gate.common.options import common_options
-from hub.cli import gates, nights, orders, retention, tickets
+from hub.cli import authority, gates, nights, orders, retention, tickets
 from hub.cli.common import ConfigOption, open_database, plain_errors
 from hub.config import HubConfig, read_hub_config
 from hub.errors import HubError
@@ -93,7 +94,7 @@ def web(config: ConfigOption) -> None:
         except SystemExit as stopped:
             if stopped.code:
                 raise HubError(
-                    f"Cannot listen on {place.host}:{place.port}. Choose another [web] port."
+                    f"Cannot listen on {place.host}:{place.port_used}. Choose another [web] port."
                 ) from None
 
 
@@ -124,18 +125,24 @@ def seed_demo(
     typer.echo(f"seeded {len(made.tickets)} codes and {len(made.gates)} gates; written to {out}")
 
 
-for commands in (gates, orders, nights, tickets, retention):
+for commands in (gates, authority, orders, nights, tickets, retention):
     app.add_typer(commands.app)
 
 
 def _serve(config: uvicorn.Config) -> None:
     import uvicorn
 
+    from hub.web.server import HANDSHAKE_S
+
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            if config.is_ssl:
+                # uvicorn does not hand it on, and asyncio would give a stranger a minute
+                asyncio.constants.SSL_HANDSHAKE_TIMEOUT = HANDSHAKE_S  # type: ignore[attr-defined]
             await super().startup(sockets)
             if self.started:
-                typer.echo(f"listening on http://{config.host}:{config.port}")
+                scheme = "https" if config.is_ssl else "http"
+                typer.echo(f"listening on {scheme}://{config.host}:{config.port}")
 
     server = Server(config)
     with contextlib.suppress(KeyboardInterrupt):

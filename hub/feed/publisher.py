@@ -17,6 +17,7 @@ from gate.common.foreign import UnreadableError, read_json
 from gate.common.outage import SharedOutage
 from hub.config import HubConfig
 from hub.db.connection import Connection
+from hub.db.notices import wait_for_notice
 from hub.db.statements import query
 from hub.db.worker import DatabaseWorker
 from hub.mqtt.link import HubLink
@@ -68,7 +69,7 @@ class Publisher:
         if self._now() - self._heads_at >= HEAD_SECONDS:
             self.publish_heads(conn)
             self._heads_at = self._now()
-        _wait(conn, HEAD_SECONDS if self.has_stale_heads else _POLL_SECONDS, stop)
+        wait_for_notice(conn, HEAD_SECONDS if self.has_stale_heads else _POLL_SECONDS, stop)
 
     def publish_new(self, conn: Connection) -> None:
         """Publish every new change. A night seen for the first time gets its head.
@@ -147,14 +148,6 @@ def _readable(event_id: str, row: DictRow) -> Change | None:
         version = row["version"]
         _log.error("unreadable change left out", event_id=event_id, version=version, error=str(error))
         return None
-
-
-def _wait(conn: Connection, seconds: float, stop: threading.Event) -> None:
-    """Wait until something changes or the time is up, in slices, so that a stop is noticed."""
-    until = time.monotonic() + seconds
-    while not stop.is_set() and (left := until - time.monotonic()) > 0:
-        for _ in conn.notifies(timeout=min(left, HEAD_SECONDS), stop_after=1):
-            return
 
 
 def feed_worker(config: HubConfig, broker: HubLink, outage: SharedOutage | None = None) -> DatabaseWorker:

@@ -25,7 +25,7 @@ def write_atomically(file: Path, text: str, group: str) -> bool:
     """
     try:
         is_new = not file.is_file() or file.read_bytes() != text.encode()
-        _replace(file, text, group)
+        replace_file(file, text.encode(), MODE, group=group)
     except LookupError:
         raise FileError(
             f"There is no group '{group}'. Nothing was written. Name another with --group."
@@ -42,16 +42,31 @@ def write_atomically(file: Path, text: str, group: str) -> bool:
     return is_new
 
 
-def _replace(file: Path, text: str, group: str) -> None:
+def replace_file(
+    file: Path, content: bytes, mode: int, user: str | None = None, group: str | None = None
+) -> None:
+    """Replace a file at once, and only when its new content is on the disk, with its owner and its mode.
+
+    :param user: owns it; None: whoever runs this. `group` likewise.
+    :raises OSError, LookupError: it was not replaced; `LookupError`: there is no such user or group.
+    """
     handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     new = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as opened:
-            opened.write(text)
+        with os.fdopen(handle, "wb") as opened:
+            opened.write(content)
             opened.flush()
             os.fsync(handle)
-        shutil.chown(new, group=group)
-        new.chmod(MODE)
+        give_to(new, user, group)
+        new.chmod(mode)
         new.replace(file)
     finally:
         new.unlink(missing_ok=True)
+
+
+def give_to(path: Path, user: str | None, group: str | None) -> None:
+    """Change owner and group; None: unchanged. Raises `LookupError`: there is none, and `OSError`."""
+    if user is not None:
+        shutil.chown(path, user=user)
+    if group is not None:
+        shutil.chown(path, group=group)

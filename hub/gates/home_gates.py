@@ -61,7 +61,9 @@ def find_gate(conn: Connection, venue: str, gate_id: str, what: str = NOTHING_CH
     gate = conn.execute(query("gate_to_order"), {"venue": venue, "gate_id": gate_id}).fetchone()
     if gate is None:
         named = printable(gate_id[:64])
-        raise UsageError(what, [f"GATE: venue '{venue}' has no gate '{named}'; maguey-hub gates lists them."])
+        raise UsageError(
+            what, [f"GATE: venue '{venue}' has no gate '{named}'; maguey-hub gate list lists them."]
+        )
     return gate
 
 

@@ -86,7 +86,7 @@ def make_command(order: GateOrder, now: datetime) -> Command:
 def order_mistakes(order: GateOrder) -> Iterator[str]:
     """What is wrong with an order by itself."""
     if not GATE_ID.fullmatch(order.gate_id):
-        yield f"GATE: {order.gate_id[:64]!r} is no gate's id; maguey-hub gates lists them."
+        yield f"GATE: {order.gate_id[:64]!r} is no gate's id; maguey-hub gate list lists them."
     if order.action not in ACTIONS:
         yield f"ACTION: there is no {order.action[:40]!r}; expected one of {', '.join(ACTIONS)}."
     if bool(order.text.strip()) != (order.action == "show_text"):

@@ -1963,6 +1963,15 @@ CREATE FUNCTION public.keep_repeats(p_records jsonb) RETURNS void
     order by r.gate_id, r.epoch, r.seq
     on conflict do nothing
 $$;
+CREATE FUNCTION public.keep_revoked() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    new.revoked_at := old.revoked_at;
+    return new;
+end
+$$;
 CREATE FUNCTION public.keep_scan_places() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
@@ -2470,6 +2479,27 @@ begin
     on conflict do nothing;
 end
 $$;
+CREATE FUNCTION public.note_issued(p_request uuid, p_serial text, p_fingerprint text, p_certificate text, p_not_before timestamp with time zone, p_not_after timestamp with time zone, p_now timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_request certificate_requests;
+begin
+    update certificate_requests set certificate = p_certificate, done_at = p_now
+    where id = p_request returning * into v_request;
+    if v_request.purpose = 'enrol' then
+        update certificates set revoked_at = p_now where gate_id = v_request.gate_id and revoked_at is null;
+        update gates set token_hash = v_request.token_hash where gate_id = v_request.gate_id;
+    end if;
+    insert into certificates (serial, kind, gate_id, fingerprint, not_before, not_after)
+    values (p_serial, 'gate', v_request.gate_id, p_fingerprint, p_not_before, p_not_after);
+    update gates set certificate_fingerprint = p_fingerprint where gate_id = v_request.gate_id;
+    insert into audit_log (actor, action, target, reason, details)
+    values ('authority', v_request.purpose, v_request.gate_id, 'requested by the gate',
+        jsonb_build_object('serial', p_serial, 'fingerprint', p_fingerprint, 'not_after', p_not_after));
+end
+$$;
 CREATE FUNCTION public.note_outcomes(p_stored public.scan_logs[]) RETURNS uuid[]
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -2508,6 +2538,21 @@ begin
     )
     select array_agg(scan_id) into v_annulled from noted where is_annulled;
     return coalesce(v_annulled, '{}');
+end
+$$;
+CREATE FUNCTION public.note_refused_enrolment(p_venue text, p_gate text, p_why text, p_now timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    if exists (
+        select from alerts
+        where (venue, gate_id, reason) = (p_venue, p_gate, 'enrolment') and at > p_now - interval '10 minutes'
+    ) then
+        return;
+    end if;
+    insert into alerts (scan_id, venue, gate_id, reason, at) values (gen_random_uuid(), p_venue, p_gate, 'enrolment', p_now);
+    insert into audit_log (actor, action, target, reason) values ('hub', 'enrolment refused', p_gate, p_why);
 end
 $$;
 CREATE FUNCTION public.note_torn(p_places jsonb) RETURNS void
@@ -3425,7 +3470,7 @@ begin
         and exists (select from vip_reservations r where r.event_vip_table_id = t.id);
 end
 $$;
-CREATE FUNCTION public.revoke_gate(p_venue text, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) RETURNS text
+CREATE FUNCTION public.revoke_gate(p_venue text, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone, p_stolen boolean DEFAULT false) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -3440,8 +3485,11 @@ begin
     update gates set status = 'revoked', revoked_at = coalesce(revoked_at, p_now)
     where gate_id = p_gate and (status <> 'revoked' or revoked_at is null);
     if not found then
+        update revocations set stolen = true where gate_id = p_gate and p_stolen and not stolen;
         return 'already';
     end if;
+    update certificates set revoked_at = p_now where gate_id = p_gate and revoked_at is null;
+    insert into revocations (gate_id, stolen) values (p_gate, p_stolen) on conflict (gate_id) do nothing;
     update claims set released_at = p_now, released_by = 'revoked'
     where gate_id = p_gate and answer = 'granted' and released_at is null
         and scan_key(p_gate, claims.scan_id) is null;
@@ -3449,7 +3497,7 @@ begin
     insert into alerts (scan_id, venue, gate_id, reason, at)
     values (gen_random_uuid(), p_venue, p_gate, 'revoked', p_now);
     insert into audit_log (actor, action, target, reason, details)
-    values (p_actor, 'revoke gate', p_gate, p_reason, jsonb_build_object('venue', p_venue, 'freed', v_free));
+    values (p_actor, 'revoke gate', p_gate, p_reason, jsonb_build_object('venue', p_venue, 'freed', v_free, 'stolen', p_stolen));
     return 'revoked';
 end
 $$;
@@ -3891,6 +3939,40 @@ begin
     perform pair_codes(v_codes_twice, p_moved || v_annulled, p_venue);
 end
 $$;
+CREATE FUNCTION public.take_enrolment(p_venue text, p_gate text, p_token_hash text, p_host_key text, p_signed boolean, p_request text, p_new_token_hash text, p_now timestamp with time zone) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_enrolment enrolments;
+    v_content constant text := encode(sha256(convert_to(p_new_token_hash || p_request, 'UTF8')), 'hex');
+    v_refused text;
+    v_request uuid;
+begin
+    select e.* into v_enrolment from enrolments e join gates g on g.gate_id = e.gate_id and g.venue = p_venue
+    where e.token_hash = p_token_hash for update of e;
+    if not found then
+        return jsonb_build_object('refused', 'unknown');
+    end if;
+    v_refused := case
+        when v_enrolment.gate_id <> p_gate then 'another gate'
+        when is_revoked(p_gate) then 'revoked'
+        when not p_signed or v_enrolment.host_key <> p_host_key then 'another machine'
+        when v_enrolment.content <> v_content then 'used'
+        when p_now >= v_enrolment.expires_at then 'late'
+    end;
+    if v_refused is not null then
+        perform note_refused_enrolment(p_venue, v_enrolment.gate_id, v_refused, p_now);
+        return jsonb_build_object('refused', v_refused);
+    elsif v_enrolment.content is null then
+        insert into certificate_requests (gate_id, purpose, request, token_hash)
+        values (p_gate, 'enrol', p_request, p_new_token_hash) returning id into v_request;
+        update enrolments set used_at = p_now, content = v_content, request_id = v_request
+        where token_hash = p_token_hash;
+    end if;
+    return jsonb_build_object('request', coalesce(v_request, v_enrolment.request_id));
+end
+$$;
 CREATE FUNCTION public.take_lend_answer(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval DEFAULT '00:00:02'::interval) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -3948,6 +4030,15 @@ begin
         where not exists (select from hub_locks k where k.name = n.name)
         order by n.name on conflict do nothing;
     end loop;
+end
+$$;
+CREATE FUNCTION public.tell_authority_done() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    perform pg_notify('authority_done', '');
+    return null;
 end
 $$;
 CREATE FUNCTION public.ticket_entries(p_tickets uuid[]) RETURNS TABLE(ticket_id uuid, scan public.scan_logs)
@@ -4299,6 +4390,15 @@ $$;
 CREATE FUNCTION public.vip_seats(p_package jsonb, p_capacity integer) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN ((p_package ->> 'guestCount'::text) ~ '^[0-9]{1,6}$'::text) THEN ((p_package ->> 'guestCount'::text))::integer ELSE p_capacity END;
+CREATE FUNCTION public.wake_authority() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    perform pg_notify('authority', '');
+    return null;
+end
+$$;
 CREATE FUNCTION public.webhook_begin(p_stripe_event_id text, p_kind text) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -4672,6 +4772,37 @@ CREATE TABLE public.boots (
     has_untrusted boolean NOT NULL,
     is_torn boolean DEFAULT false NOT NULL
 );
+CREATE TABLE public.certificate_requests (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    gate_id text NOT NULL,
+    purpose text NOT NULL,
+    request text NOT NULL,
+    token_hash text,
+    certificate text,
+    refused text,
+    done_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT certificate_requests_enrol CHECK (((purpose = 'enrol'::text) = (token_hash IS NOT NULL))),
+    CONSTRAINT certificate_requests_length CHECK ((length(request) <= 4096)),
+    CONSTRAINT certificate_requests_purpose CHECK ((purpose = ANY (ARRAY['enrol'::text, 'renew'::text]))),
+    CONSTRAINT certificate_requests_token CHECK ((token_hash ~ '^[0-9a-f]{64}$'::text))
+);
+CREATE TABLE public.certificates (
+    serial text NOT NULL,
+    kind text NOT NULL,
+    gate_id text,
+    fingerprint text NOT NULL,
+    not_before timestamp with time zone NOT NULL,
+    not_after timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT certificates_fingerprint CHECK ((fingerprint ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT certificates_kind CHECK ((kind = ANY (ARRAY['gate'::text, 'take-over'::text, 'gates authority'::text, 'hub authority'::text, 'broker'::text]))),
+    CONSTRAINT certificates_serial CHECK ((serial ~ '^[0-9a-f]{1,40}$'::text)),
+    CONSTRAINT certificates_whose CHECK (((kind = ANY (ARRAY['gate'::text, 'take-over'::text])) = (gate_id IS NOT NULL)))
+);
 CREATE TABLE public.commands (
     id uuid NOT NULL,
     venue text NOT NULL,
@@ -4734,6 +4865,19 @@ CREATE TABLE public.email_queue (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT email_queue_attempts CHECK (((attempts >= 0) AND (attempts <= 5)))
+);
+CREATE TABLE public.enrolments (
+    token_hash text NOT NULL,
+    gate_id text NOT NULL,
+    host_key text NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    used_at timestamp with time zone,
+    content text,
+    request_id uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT enrolments_host_key CHECK ((host_key ~ '^SHA256:[A-Za-z0-9+/]{43}$'::text)),
+    CONSTRAINT enrolments_token CHECK ((token_hash ~ '^[0-9a-f]{64}$'::text))
 );
 CREATE TABLE public.vip_scan_logs (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -5024,6 +5168,16 @@ CREATE TABLE public.refunds (
     CONSTRAINT refunds_currency CHECK ((currency ~ '^[a-z]{3}$'::text)),
     CONSTRAINT refunds_status CHECK ((status = ANY (ARRAY['queued'::text, 'sent'::text, 'done'::text, 'failed'::text])))
 );
+CREATE TABLE public.revocations (
+    gate_id text NOT NULL,
+    stolen boolean NOT NULL,
+    listed_at timestamp with time zone,
+    thrown_out_at timestamp with time zone,
+    refused_at timestamp with time zone,
+    trouble text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
 CREATE TABLE public.scan_conflicts (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     code_hash text NOT NULL,
@@ -5177,12 +5331,18 @@ ALTER TABLE ONLY public.boot_clocks
     ADD CONSTRAINT boot_clocks_pkey PRIMARY KEY (gate_id, boot_id);
 ALTER TABLE ONLY public.boots
     ADD CONSTRAINT boots_pkey PRIMARY KEY (gate_id, epoch, boot_id);
+ALTER TABLE ONLY public.certificate_requests
+    ADD CONSTRAINT certificate_requests_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.certificates
+    ADD CONSTRAINT certificates_pkey PRIMARY KEY (serial);
 ALTER TABLE ONLY public.claims
     ADD CONSTRAINT claims_pkey PRIMARY KEY (gate_id, scan_id);
 ALTER TABLE ONLY public.commands
     ADD CONSTRAINT commands_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.email_queue
     ADD CONSTRAINT email_queue_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.enrolments
+    ADD CONSTRAINT enrolments_pkey PRIMARY KEY (token_hash);
 ALTER TABLE ONLY public.event_vip_tables
     ADD CONSTRAINT event_vip_tables_number_key UNIQUE (event_id, table_number);
 ALTER TABLE ONLY public.event_vip_tables
@@ -5229,6 +5389,8 @@ ALTER TABLE ONLY public.refunds
     ADD CONSTRAINT refunds_payment_key UNIQUE (stripe_payment_intent_id);
 ALTER TABLE ONLY public.refunds
     ADD CONSTRAINT refunds_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.revocations
+    ADD CONSTRAINT revocations_pkey PRIMARY KEY (gate_id);
 ALTER TABLE ONLY public.scan_conflicts
     ADD CONSTRAINT scan_conflicts_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.scan_counts
@@ -5287,12 +5449,16 @@ CREATE INDEX alerts_sent ON public.alerts USING btree (venue, gate_id, reason, s
 CREATE INDEX alerts_waiting ON public.alerts USING btree (venue, number) WHERE (sent_at IS NULL);
 CREATE INDEX audit_log_time ON public.audit_log USING btree (created_at);
 CREATE INDEX boots_of_gate ON public.boots USING btree (gate_id, boot_id) WHERE has_untrusted;
+CREATE INDEX certificate_requests_gate ON public.certificate_requests USING btree (gate_id, created_at);
+CREATE INDEX certificate_requests_waiting ON public.certificate_requests USING btree (created_at) WHERE (done_at IS NULL);
+CREATE INDEX certificates_gate ON public.certificates USING btree (gate_id, not_after);
 CREATE INDEX claims_asked ON public.claims USING btree (asked_at);
 CREATE INDEX claims_event ON public.claims USING btree (event_id);
 CREATE UNIQUE INDEX claims_one_grant ON public.claims USING btree (code_hash) WHERE ((answer = 'granted'::text) AND (released_at IS NULL));
 CREATE INDEX claims_open ON public.claims USING btree (gate_id) WHERE ((answer = 'granted'::text) AND (released_at IS NULL) AND (spent_at IS NULL));
 CREATE INDEX commands_gate ON public.commands USING btree (gate_id, issued_at);
 CREATE INDEX email_queue_due ON public.email_queue USING btree (next_attempt_at) WHERE ((sent_at IS NULL) AND (attempts < 5));
+CREATE INDEX enrolments_gate ON public.enrolments USING btree (gate_id);
 CREATE INDEX lends_gate ON public.lends USING btree (gate_id, event_id);
 CREATE INDEX orders_customer ON public.orders USING btree (lower(customer_email));
 CREATE INDEX orders_event ON public.orders USING btree (event_id);
@@ -5336,6 +5502,8 @@ ALTER INDEX public.scan_logs_unsynced ATTACH PARTITION public.scan_logs_default_
 ALTER INDEX public.scan_logs_scan_id_key ATTACH PARTITION public.scan_logs_default_pkey;
 ALTER INDEX public.scan_logs_subject ATTACH PARTITION public.scan_logs_default_subject_id_occurred_at_idx;
 CREATE TRIGGER audit_log_bounds BEFORE INSERT OR UPDATE ON public.audit_log FOR EACH ROW WHEN (((length(new.actor) > 200) OR (length(new.action) > 200) OR (length(new.target) > 500) OR (length(new.reason) > 500) OR (octet_length((new.details)::text) > 65536))) EXECUTE FUNCTION public.refuse_too_long('actor', '200', 'characters', 'action', '200', 'characters', 'target', '500', 'characters', 'reason', '500', 'characters', 'details', '65536', 'bytes');
+CREATE TRIGGER certificates_stay_revoked BEFORE UPDATE ON public.certificates FOR EACH ROW WHEN ((old.revoked_at IS NOT NULL)) EXECUTE FUNCTION public.keep_revoked();
+CREATE TRIGGER certificates_wake_authority AFTER UPDATE OF revoked_at ON public.certificates FOR EACH STATEMENT EXECUTE FUNCTION public.wake_authority();
 CREATE TRIGGER commands_bounds BEFORE INSERT OR UPDATE ON public.commands FOR EACH ROW WHEN (((length(new.text) > 200) OR (length(new.reason) > 500) OR (length(new.actor) > 200) OR (length(new.why) > 500) OR (length(new.key_id) > 64))) EXECUTE FUNCTION public.refuse_too_long('text', '200', 'characters', 'reason', '500', 'characters', 'actor', '200', 'characters', 'why', '500', 'characters', 'key_id', '64', 'characters');
 CREATE TRIGGER commands_touch BEFORE UPDATE ON public.commands FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER email_queue_bounds BEFORE INSERT OR UPDATE ON public.email_queue FOR EACH ROW WHEN (((length(new.recipient) > 320) OR (length(new.kind) > 200) OR (octet_length((new.payload)::text) > 65536) OR (length(new.last_error) > 2000))) EXECUTE FUNCTION public.refuse_too_long('recipient', '320', 'characters', 'kind', '200', 'characters', 'payload', '65536', 'bytes', 'last_error', '2000', 'characters');
@@ -5353,6 +5521,7 @@ CREATE TRIGGER gate_status_touch BEFORE UPDATE ON public.gate_status FOR EACH RO
 CREATE TRIGGER gates_at_most AFTER INSERT ON public.gates FOR EACH ROW EXECUTE FUNCTION public.enforce_gate_limit();
 CREATE TRIGGER gates_bounds BEFORE INSERT OR UPDATE ON public.gates FOR EACH ROW WHEN (((length(new.name) > 120) OR (length(new.venue) > 64) OR (length(new.certificate_fingerprint) > 255) OR (length(new.token_hash) > 255) OR (length(new.epoch) > 500) OR (length(new.version) > 500))) EXECUTE FUNCTION public.refuse_too_long('name', '120', 'characters', 'venue', '64', 'characters', 'certificate_fingerprint', '255', 'characters', 'token_hash', '255', 'characters', 'epoch', '500', 'characters', 'version', '500', 'characters');
 CREATE TRIGGER gates_touch BEFORE UPDATE ON public.gates FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER gates_wake_authority AFTER INSERT OR UPDATE OF gate_id, status, revoked_at ON public.gates FOR EACH STATEMENT EXECUTE FUNCTION public.wake_authority();
 CREATE TRIGGER orders_bounds BEFORE INSERT OR UPDATE ON public.orders FOR EACH ROW WHEN (((length(new.stripe_payment_intent_id) > 255) OR (length(new.stripe_session_id) > 255) OR (length(new.stripe_customer_id) > 255) OR (length(new.customer_email) > 320) OR (length(new.customer_name) > 200) OR (length(new.event_name) > 200) OR (octet_length((new.metadata)::text) > 16384))) EXECUTE FUNCTION public.refuse_too_long('stripe_payment_intent_id', '255', 'characters', 'stripe_session_id', '255', 'characters', 'stripe_customer_id', '255', 'characters', 'customer_email', '320', 'characters', 'customer_name', '200', 'characters', 'event_name', '200', 'characters', 'metadata', '16384', 'bytes');
 CREATE TRIGGER orders_state BEFORE UPDATE OF status ON public.orders FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.enforce_transition('order');
 CREATE TRIGGER orders_touch BEFORE UPDATE ON public.orders FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
@@ -5363,6 +5532,10 @@ CREATE TRIGGER payments_bounds BEFORE INSERT OR UPDATE ON public.payments FOR EA
 CREATE TRIGGER payments_touch BEFORE UPDATE ON public.payments FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER refunds_bounds BEFORE INSERT OR UPDATE ON public.refunds FOR EACH ROW WHEN (((length(new.stripe_payment_intent_id) > 255) OR (length(new.stripe_refund_id) > 255) OR (length(new.reason) > 500) OR (length(new.last_error) > 2000))) EXECUTE FUNCTION public.refuse_too_long('stripe_payment_intent_id', '255', 'characters', 'stripe_refund_id', '255', 'characters', 'reason', '500', 'characters', 'last_error', '2000', 'characters');
 CREATE TRIGGER refunds_touch BEFORE UPDATE ON public.refunds FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER requests_done AFTER UPDATE ON public.certificate_requests FOR EACH STATEMENT EXECUTE FUNCTION public.tell_authority_done();
+CREATE TRIGGER requests_wake_authority AFTER INSERT ON public.certificate_requests FOR EACH STATEMENT EXECUTE FUNCTION public.wake_authority();
+CREATE TRIGGER revocations_done AFTER UPDATE ON public.revocations FOR EACH STATEMENT EXECUTE FUNCTION public.tell_authority_done();
+CREATE TRIGGER revocations_wake_authority AFTER INSERT ON public.revocations FOR EACH STATEMENT EXECUTE FUNCTION public.wake_authority();
 CREATE TRIGGER scan_conflicts_bounds BEFORE INSERT OR UPDATE ON public.scan_conflicts FOR EACH ROW WHEN ((length(new.acknowledged_by) > 200)) EXECUTE FUNCTION public.refuse_too_long('acknowledged_by', '200', 'characters');
 CREATE TRIGGER scan_conflicts_touch BEFORE UPDATE ON public.scan_conflicts FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER scan_logs_places AFTER INSERT ON public.scan_logs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_scan_places();
@@ -5404,8 +5577,16 @@ CREATE TRIGGER vip_scan_logs_feed_delete AFTER DELETE ON public.vip_scan_logs RE
 CREATE TRIGGER vip_scan_logs_feed_insert AFTER INSERT ON public.vip_scan_logs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_vip_scan_logs();
 CREATE TRIGGER vip_scan_logs_feed_update AFTER UPDATE ON public.vip_scan_logs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_vip_scan_logs();
 CREATE TRIGGER webhook_events_bounds BEFORE INSERT OR UPDATE ON public.webhook_events FOR EACH ROW WHEN (((length(new.stripe_event_id) > 255) OR (length(new.kind) > 200) OR (length(new.outcome) > 500))) EXECUTE FUNCTION public.refuse_too_long('stripe_event_id', '255', 'characters', 'kind', '200', 'characters', 'outcome', '500', 'characters');
+ALTER TABLE ONLY public.certificate_requests
+    ADD CONSTRAINT certificate_requests_gate_fkey FOREIGN KEY (gate_id) REFERENCES public.gates(gate_id);
+ALTER TABLE ONLY public.certificates
+    ADD CONSTRAINT certificates_gate_fkey FOREIGN KEY (gate_id) REFERENCES public.gates(gate_id);
 ALTER TABLE ONLY public.commands
     ADD CONSTRAINT commands_gate_fkey FOREIGN KEY (gate_id) REFERENCES public.gates(gate_id);
+ALTER TABLE ONLY public.enrolments
+    ADD CONSTRAINT enrolments_gate_fkey FOREIGN KEY (gate_id) REFERENCES public.gates(gate_id);
+ALTER TABLE ONLY public.enrolments
+    ADD CONSTRAINT enrolments_request_fkey FOREIGN KEY (request_id) REFERENCES public.certificate_requests(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.event_vip_tables
     ADD CONSTRAINT event_vip_tables_event_fkey FOREIGN KEY (event_id) REFERENCES public.events(id);
 ALTER TABLE ONLY public.feed_digests
@@ -5428,6 +5609,8 @@ ALTER TABLE ONLY public.refunds
     ADD CONSTRAINT refunds_order_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
 ALTER TABLE ONLY public.refunds
     ADD CONSTRAINT refunds_reservation_fkey FOREIGN KEY (reservation_id) REFERENCES public.vip_reservations(id);
+ALTER TABLE ONLY public.revocations
+    ADD CONSTRAINT revocations_gate_fkey FOREIGN KEY (gate_id) REFERENCES public.gates(gate_id);
 ALTER TABLE ONLY public.scan_conflicts
     ADD CONSTRAINT scan_conflicts_ticket_fkey FOREIGN KEY (ticket_id) REFERENCES public.tickets(id) ON DELETE SET NULL;
 ALTER TABLE ONLY public.tickets
@@ -5459,6 +5642,8 @@ ALTER TABLE public.applied_objects ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.audit_log ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.boot_clocks ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.boots ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.certificate_requests ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.certificates ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.claims ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.commands ENABLE ROW LEVEL SECURITY;
 CREATE POLICY customers_see_their_own ON public.orders FOR SELECT TO authenticated USING ((lower(customer_email) = ( SELECT public.my_email() AS my_email)));
@@ -5476,6 +5661,7 @@ CREATE POLICY customers_see_their_own ON public.vip_linked_tickets FOR SELECT TO
   WHERE (lower(vip_reservations.purchaser_email) = ( SELECT public.my_email() AS my_email)))));
 CREATE POLICY customers_see_their_own ON public.vip_reservations FOR SELECT TO authenticated USING ((lower(purchaser_email) = ( SELECT public.my_email() AS my_email)));
 ALTER TABLE public.email_queue ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.enrolments ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.event_vip_tables ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.events ENABLE ROW LEVEL SECURITY;
 CREATE POLICY everybody_sees_what_is_on ON public.event_vip_tables FOR SELECT TO anon, authenticated USING ((event_id IN ( SELECT events.id
@@ -5505,6 +5691,7 @@ CREATE POLICY owners_view_payment_failures ON public.payment_failures FOR SELECT
 ALTER TABLE public.payment_failures ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.payments ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.refunds ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.revocations ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.scan_conflicts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.scan_counts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.scan_logs ENABLE ROW LEVEL SECURITY;
@@ -5520,9 +5707,12 @@ CREATE POLICY service_works ON public.applied_objects TO service_role USING (tru
 CREATE POLICY service_works ON public.audit_log TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.boot_clocks TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.boots TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.certificate_requests TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.certificates TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.claims TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.commands TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.email_queue TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.enrolments TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.event_vip_tables TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.events TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.feed_digests TO service_role USING (true) WITH CHECK (true);
@@ -5537,6 +5727,7 @@ CREATE POLICY service_works ON public.owner_assignments TO service_role USING (t
 CREATE POLICY service_works ON public.payment_failures TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.payments TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.refunds TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.revocations TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.scan_conflicts TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.scan_counts TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.scan_logs TO service_role USING (true) WITH CHECK (true);
@@ -5800,6 +5991,7 @@ GRANT ALL ON FUNCTION public.join_vip_by_invite(p_invite_code text, p_ticket_id 
 GRANT ALL ON FUNCTION public.join_vip_by_invite(p_invite_code text, p_ticket_id uuid) TO authenticated;
 REVOKE ALL ON FUNCTION public.keep_repeats(p_records jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.keep_repeats(p_records jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.keep_revoked() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.keep_scan_places() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.lend_taken_tickets(p_event uuid, p_homes text[], p_retired text[], p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.lend_taken_tickets(p_event uuid, p_homes text[], p_retired text[], p_now timestamp with time zone) TO service_role;
@@ -5897,8 +6089,12 @@ REVOKE ALL ON FUNCTION public.note_clocks(p_stored public.scan_logs[]) FROM PUBL
 GRANT ALL ON FUNCTION public.note_clocks(p_stored public.scan_logs[]) TO service_role;
 REVOKE ALL ON FUNCTION public.note_clones(p_places jsonb, p_venue text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_clones(p_places jsonb, p_venue text) TO service_role;
+REVOKE ALL ON FUNCTION public.note_issued(p_request uuid, p_serial text, p_fingerprint text, p_certificate text, p_not_before timestamp with time zone, p_not_after timestamp with time zone, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_issued(p_request uuid, p_serial text, p_fingerprint text, p_certificate text, p_not_before timestamp with time zone, p_not_after timestamp with time zone, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.note_outcomes(p_stored public.scan_logs[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_outcomes(p_stored public.scan_logs[]) TO service_role;
+REVOKE ALL ON FUNCTION public.note_refused_enrolment(p_venue text, p_gate text, p_why text, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_refused_enrolment(p_venue text, p_gate text, p_why text, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.note_torn(p_places jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_torn(p_places jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.numberings_of_two_machines(p_numberings jsonb) FROM PUBLIC;
@@ -5976,8 +6172,8 @@ REVOKE ALL ON FUNCTION public.retire_gate(p_event uuid, p_gate text, p_actor tex
 GRANT ALL ON FUNCTION public.retire_gate(p_event uuid, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.revoke_admissions_of(p_event_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.revoke_admissions_of(p_event_id uuid) TO service_role;
-REVOKE ALL ON FUNCTION public.revoke_gate(p_venue text, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.revoke_gate(p_venue text, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.revoke_gate(p_venue text, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone, p_stolen boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.revoke_gate(p_venue text, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone, p_stolen boolean) TO service_role;
 REVOKE ALL ON FUNCTION public.revoked_of(p_topics jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.revoked_of(p_topics jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.sale_refusal(p_event public.events, p_types text[], p_now timestamp with time zone) FROM PUBLIC;
@@ -6039,10 +6235,13 @@ REVOKE ALL ON FUNCTION public.table_sale_refusal(p_event public.events, p_table 
 GRANT ALL ON FUNCTION public.table_sale_refusal(p_event public.events, p_table public.event_vip_tables, p_package jsonb, p_guests integer, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.take_effect(p_stored public.scan_logs[], p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb, p_venue text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.take_effect(p_stored public.scan_logs[], p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb, p_venue text) TO service_role;
+REVOKE ALL ON FUNCTION public.take_enrolment(p_venue text, p_gate text, p_token_hash text, p_host_key text, p_signed boolean, p_request text, p_new_token_hash text, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.take_enrolment(p_venue text, p_gate text, p_token_hash text, p_host_key text, p_signed boolean, p_request text, p_new_token_hash text, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.take_lend_answer(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.take_lend_answer(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval) TO service_role;
 REVOKE ALL ON FUNCTION public.take_locks(p_names text[], p_shared boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.take_locks(p_names text[], p_shared boolean) TO service_role;
+REVOKE ALL ON FUNCTION public.tell_authority_done() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.ticket_entries(p_tickets uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ticket_entries(p_tickets uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.ticket_row(p_code_hash text, p_id uuid, p_event uuid, p_status text, p_type text, p_holder text, p_signature text, p_is_host boolean, p_reservation uuid, p_first_entry jsonb, p_last_entry jsonb) FROM PUBLIC;
@@ -6081,6 +6280,7 @@ REVOKE ALL ON FUNCTION public.vip_relabel(p_subjects uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.vip_relabel(p_subjects uuid[]) TO service_role;
 REVOKE ALL ON FUNCTION public.vip_seats(p_package jsonb, p_capacity integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.vip_seats(p_package jsonb, p_capacity integer) TO service_role;
+REVOKE ALL ON FUNCTION public.wake_authority() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.webhook_begin(p_stripe_event_id text, p_kind text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.webhook_begin(p_stripe_event_id text, p_kind text) TO service_role;
 REVOKE ALL ON FUNCTION public.webhook_done(p_stripe_event_id text, p_outcome text) FROM PUBLIC;
@@ -6114,10 +6314,13 @@ GRANT SELECT,INSERT ON TABLE public.audit_log TO service_role;
 GRANT SELECT ON TABLE public.audit_log TO authenticated;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.boot_clocks TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.boots TO service_role;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.certificate_requests TO service_role;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.certificates TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.commands TO service_role;
 GRANT SELECT ON TABLE public.commands TO authenticated;
 GRANT SELECT ON TABLE public.command_outcomes TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.email_queue TO service_role;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.enrolments TO service_role;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.vip_scan_logs TO service_role;
 GRANT SELECT ON TABLE public.vip_scan_logs TO authenticated;
 GRANT SELECT ON TABLE public.feed_admissions TO service_role;
@@ -6165,6 +6368,7 @@ GRANT SELECT(created_at) ON TABLE public.payments TO authenticated;
 GRANT SELECT(updated_at) ON TABLE public.payments TO authenticated;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.refunds TO service_role;
 GRANT SELECT ON TABLE public.refunds TO authenticated;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.revocations TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.scan_conflicts TO service_role;
 GRANT SELECT ON TABLE public.scan_conflicts TO authenticated;
 GRANT UPDATE(acknowledged_by) ON TABLE public.scan_conflicts TO authenticated;

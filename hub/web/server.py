@@ -31,6 +31,8 @@ BACKLOG = 64
 `hub.web.connection_slots.MOST`."""
 KEEP_ALIVE_S = 5
 HEAD_BYTES = 16 * 1024
+HANDSHAKE_S = 10.0
+"""Time for TLS; until then a connection has no deadline of ours."""
 
 _log = structlog.get_logger()
 
@@ -195,7 +197,9 @@ def server_config(
     config = uvicorn.Config(
         app,
         host=place.host,
-        port=place.port,
+        port=place.port_used,
+        ssl_certfile=place.cert_file,
+        ssl_keyfile=place.key_file,
         http=made,  # type: ignore[arg-type]  # called as the class would be
         ws="none",
         access_log=False,

@@ -96,7 +96,9 @@ def test_a_wrong_configuration_is_a_wrong_call(
     assert capsys.readouterr().err.startswith(f"{words[0]}: ")
 
 
-@pytest.mark.parametrize("words", [("maguey-gate", "run"), ("maguey-sync", "run"), ("maguey-hub", "gates")])
+@pytest.mark.parametrize(
+    "words", [("maguey-gate", "run"), ("maguey-sync", "run"), ("maguey-hub", "gate", "list")]
+)
 def test_without_an_option_each_looks_in_one_place_and_says_how_to_make_what_is_missing(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,5 +117,5 @@ def test_every_program_has_its_version_and_help(program: str, capsys: pytest.Cap
 
 
 def test_a_file_that_never_ends_is_no_configuration(capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(("maguey-hub", "gates"), "--config", "/dev/zero") == 2
+    assert told(("maguey-hub", "gate", "list"), "--config", "/dev/zero") == 2
     assert f"larger than {LONGEST_CONFIG // 2**20} MB" in capsys.readouterr().err

@@ -88,6 +88,72 @@ create table if not exists commands (
 
 create index if not exists commands_gate on commands (gate_id, issued_at);
 
+-- Every certificate the venue's authority has signed, for as long as it counts (ADR 31). `serial` as the revocation list
+-- has it, in hexadecimal. A gate may have several: the old one stays good after a renewal.
+create table if not exists certificates (
+    serial text primary key constraint certificates_serial check (serial ~ '^[0-9a-f]{1,40}$'),
+    kind text not null constraint certificates_kind check (
+        kind in ('gate', 'take-over', 'gates authority', 'hub authority', 'broker')
+    ),
+    gate_id text constraint certificates_gate_fkey references gates (gate_id),
+    fingerprint text not null constraint certificates_fingerprint check (fingerprint ~ '^[0-9a-f]{64}$'),
+    not_before timestamptz not null,
+    not_after timestamptz not null,
+    revoked_at timestamptz,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    constraint certificates_whose check ((kind in ('gate', 'take-over')) = (gate_id is not null))
+);
+
+create index if not exists certificates_gate on certificates (gate_id, not_after);
+
+-- What the authority is asked to sign. `token_hash`: of the gate's new token, which the gate made itself.
+create table if not exists certificate_requests (
+    id uuid primary key default gen_random_uuid(),
+    gate_id text not null constraint certificate_requests_gate_fkey references gates (gate_id),
+    purpose text not null constraint certificate_requests_purpose check (purpose in ('enrol', 'renew')),
+    request text not null constraint certificate_requests_length check (length(request) <= 4096),
+    token_hash text constraint certificate_requests_token check (token_hash ~ '^[0-9a-f]{64}$'),
+    certificate text,
+    refused text,
+    done_at timestamptz,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    constraint certificate_requests_enrol check ((purpose = 'enrol') = (token_hash is not null))
+);
+
+create index if not exists certificate_requests_waiting on certificate_requests (created_at) where done_at is null;
+create index if not exists certificate_requests_gate on certificate_requests (gate_id, created_at);
+
+-- Permissions to enrol a gate once: from the machine with this SSH host key, until then. Only the token's hash is here.
+-- `content`: the hash of what it was used with; the same may be asked again, because the first answer may have been lost.
+create table if not exists enrolments (
+    token_hash text primary key constraint enrolments_token check (token_hash ~ '^[0-9a-f]{64}$'),
+    gate_id text not null constraint enrolments_gate_fkey references gates (gate_id),
+    host_key text not null constraint enrolments_host_key check (host_key ~ '^SHA256:[A-Za-z0-9+/]{43}$'),
+    expires_at timestamptz not null,
+    used_at timestamptz,
+    content text,
+    request_id uuid constraint enrolments_request_fkey references certificate_requests (id) on delete cascade,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now()
+);
+
+create index if not exists enrolments_gate on enrolments (gate_id);
+
+-- How far a revoked gate is locked out of the broker. listed_at: the broker refuses what is on the list. thrown_out_at:
+-- its connection was taken over. refused_at: tried once more, and refused.
+create table if not exists revocations (
+    gate_id text primary key constraint revocations_gate_fkey references gates (gate_id),
+    stolen boolean not null,
+    listed_at timestamptz,
+    thrown_out_at timestamptz,
+    refused_at timestamptz,
+    trouble text not null default '',
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now()
+);
+
 -- Alerts for staff and the other gates, one row for each record. sent_at: when it was handed to the broker. The id of
 -- an alert can be predictable (`note_clones`), so it conflicts only with those of the same gate and reason.
 create table if not exists alerts (

@@ -8,7 +8,7 @@ return exists (select from gates where gate_id = p_gate and (status = 'revoked' 
 -- Revoke a gate: nothing it sends counts from now on. Grants it has not used are released; its entries so far stay.
 -- Returns 'revoked', 'already', or 'no gate' of this venue.
 create or replace function revoke_gate(
-    p_venue text, p_gate text, p_actor text, p_reason text, p_now timestamptz
+    p_venue text, p_gate text, p_actor text, p_reason text, p_now timestamptz, p_stolen boolean default false
 ) returns text
 language plpgsql set search_path = public, pg_temp as $$
 declare
@@ -22,8 +22,11 @@ begin
     update gates set status = 'revoked', revoked_at = coalesce(revoked_at, p_now)
     where gate_id = p_gate and (status <> 'revoked' or revoked_at is null);
     if not found then
+        update revocations set stolen = true where gate_id = p_gate and p_stolen and not stolen;
         return 'already';
     end if;
+    update certificates set revoked_at = p_now where gate_id = p_gate and revoked_at is null;
+    insert into revocations (gate_id, stolen) values (p_gate, p_stolen) on conflict (gate_id) do nothing;
     update claims set released_at = p_now, released_by = 'revoked'
     where gate_id = p_gate and answer = 'granted' and released_at is null
         and scan_key(p_gate, claims.scan_id) is null;
@@ -31,7 +34,7 @@ begin
     insert into alerts (scan_id, venue, gate_id, reason, at)
     values (gen_random_uuid(), p_venue, p_gate, 'revoked', p_now);
     insert into audit_log (actor, action, target, reason, details)
-    values (p_actor, 'revoke gate', p_gate, p_reason, jsonb_build_object('venue', p_venue, 'freed', v_free));
+    values (p_actor, 'revoke gate', p_gate, p_reason, jsonb_build_object('venue', p_venue, 'freed', v_free, 'stolen', p_stolen));
     return 'revoked';
 end
 $$;

@@ -75,3 +75,16 @@ SELECT jsonb_build_object('version', version, 'row', CASE
     WHEN octet_length(row::text) > 65536 THEN without_long_texts(row) ELSE row END)::text AS line
 FROM admission_changes
 WHERE event_id = %(event_id)s AND version > %(since)s AND version <= %(version)s ORDER BY version
+
+-- home_nights --
+SELECT id::text AS event_id FROM events
+WHERE %(gate_id)s = ANY (home_gates) AND NOT %(gate_id)s = ANY (retired_gates) AND ends_at > now()
+
+-- add_gate --
+INSERT INTO gates (gate_id, venue, name) VALUES (%(gate_id)s, %(venue)s, %(name)s) ON CONFLICT (gate_id) DO NOTHING
+
+-- rename_gate --
+UPDATE gates SET name = %(name)s WHERE gate_id = %(gate_id)s AND venue = %(venue)s AND name <> %(name)s
+
+-- serve_night --
+INSERT INTO gate_events (gate_id, event_id) VALUES (%(gate_id)s, %(event_id)s) ON CONFLICT DO NOTHING

@@ -187,10 +187,10 @@ def test_a_gate_that_was_away_catches_up_past_a_too_long_name(
 
 def test_a_name_from_before_the_bounds_is_listed_with_what_to_do(config_file: Path, world: World) -> None:
     event = world.event()
-    assert "Correct it" not in CliRunner().invoke(app, ["gates", "--config", str(config_file)]).output
+    assert "Correct it" not in CliRunner().invoke(app, ["gate", "list", "--config", str(config_file)]).output
     from_before(world)
     named = long_pass(world, event, 5_000)
-    told = CliRunner().invoke(app, ["gates", "--config", str(config_file)])
+    told = CliRunner().invoke(app, ["gate", "list", "--config", str(config_file)])
     assert told.exit_code == 1
     assert f"PF, guest pass: guest_name of {named}: 5000 characters, at most 200" in told.output
 

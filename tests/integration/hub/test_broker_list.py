@@ -41,7 +41,7 @@ def test_every_gate_of_the_venue_is_listed_until_it_is_revoked(
     assert out.read_text() == broker_list_text(config.venue, ["gate-2", "gate-10"])
     assert stat.S_IMODE(out.stat().st_mode) == 0o640
     assert "did not change" in hub(*call).stdout
-    revoke(conn, config.venue, "gate-2", "Eva", "stolen", datetime.now(UTC))
+    revoke(conn, config.venue, "gate-2", actor="Eva", reason="stolen", now=datetime.now(UTC))
     assert "1 gate written" in hub(*call).stdout
     assert listed(out) == ["gate-10"]
     assert [file.name for file in tmp_path.glob("*gates.json*")] == ["gates.json"]

@@ -15,7 +15,8 @@ BY = ["--reason", "a test", "--actor", "Eva"]
 NAMES_A_GATE = {
     "command": ["command", "gate-9", "release", *BY],
     "retire": ["retire", "gate-9", "--event", "PF", *BY],
-    "revoke": ["revoke", "gate-9", *BY],
+    "revoke": ["gate", "revoke", "gate-9", *BY],
+    "rename": ["gate", "rename", "gate-9", "--name", "x"],
 }
 NAMES_A_NIGHT = {
     "retire": ["retire", "gate-1", "--event", "NOPE", *BY],
@@ -27,7 +28,7 @@ NAMES_A_TICKET = {"free": ["free", "MGY-X", "--event", "PF", *BY]}
 GIVES_A_REASON = {
     "command": ["command", "gate-1", "release", "--actor", "Eva", "--reason", " "],
     "retire": ["retire", "gate-1", "--event", "PF", "--actor", "Eva", "--reason", " "],
-    "revoke": ["revoke", "gate-1", "--actor", "Eva", "--reason", " "],
+    "revoke": ["gate", "revoke", "gate-1", "--actor", "Eva", "--reason", " "],
     "free": ["free", "MGY-X", "--event", "PF", "--actor", "Eva", "--reason", " "],
     "cancel-event": ["cancel-event", "PF", "--yes", "--actor", "Eva", "--reason", " "],
     "restored": ["restored", "--actor", "Eva", "--reason", " "],
@@ -35,7 +36,8 @@ GIVES_A_REASON = {
 READS_THE_DATABASE = {
     **NAMES_A_GATE,
     **NAMES_A_NIGHT,
-    **{name: [name] for name in ("gates", "orders", "conflicts", "housekeeping", "migrate", "archive")},
+    "list": ["gate", "list"],
+    **{name: [name] for name in ("orders", "conflicts", "housekeeping", "migrate", "archive")},
     "restored": ["restored", *BY],
 }
 del READS_THE_DATABASE["command"]  # it asks the broker first

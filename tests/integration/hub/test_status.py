@@ -385,13 +385,13 @@ def speak_until_heard(broker: Mosquitto, dsn: str, start: int) -> None:
 
 
 def test_the_command_prints_a_table_and_json(config: HubConfig, config_file: Any, world: World) -> None:
-    nobody = hub("gates", "--config", config_file)
+    nobody = hub("gate", "list", "--config", config_file)
     assert (nobody.returncode, "no gates" in nobody.stdout) == (0, True)
     world.gate("gate-1", "", venue=config.venue)
-    told = hub("gates", "--config", config_file)
+    told = hub("gate", "list", "--config", config_file)
     (line,) = [line for line in told.stdout.splitlines() if "gate-1" in line]
     assert (told.returncode, "never heard" in line) == (1, True)
-    (row,) = json.loads(hub("gates", "--json", "--config", config_file).stdout)
+    (row,) = json.loads(hub("gate", "list", "--json", "--config", config_file).stdout)
     assert (row["gate_id"], row["link"], row["worry"]) == ("gate-1", "never", True)
 
 
@@ -403,7 +403,7 @@ def test_the_command_shows_policy_and_homes_and_how_to_retire_a_revoked_one(
     world.run("INSERT INTO gate_events (gate_id, event_id) VALUES ('gate-1', %s)", event)
     world.run("UPDATE gates SET status = 'revoked'")
     world.run("UPDATE events SET isolation_policy = 'home_gate', home_gates = '{gate-1,gate-2}'")
-    told = hub("gates", "--config", config_file)
+    told = hub("gate", "list", "--config", config_file)
     assert told.returncode == 1
     for words in (
         "PF, policy home_gate",
@@ -411,5 +411,5 @@ def test_the_command_shows_policy_and_homes_and_how_to_retire_a_revoked_one(
         "maguey-hub retire gate-1 --event PF",
     ):
         assert words in told.stdout
-    (row,) = json.loads(hub("gates", "--json", "--config", config_file).stdout)
+    (row,) = json.loads(hub("gate", "list", "--json", "--config", config_file).stdout)
     assert row["nights"][0]["home_gates"] == ["gate-1", "gate-2"]

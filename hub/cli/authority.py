@@ -1,0 +1,88 @@
+"""``maguey-hub authority``: who signs for the gates, and who tells the broker."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import signal
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hub.authority.folders import PRODUCTION, Folders, Owners, make_missing
+from hub.cli.common import ConfigOption, plain_errors
+from hub.config import Authority, read_hub_config
+from hub.errors import NOTHING_CHANGED, UsageError
+
+_DEFAULTS = Authority()
+_HUB_DIR = Path("/etc/maguey/tls")
+_ALWAYS = ("localhost", "127.0.0.1")
+"""The hub itself reaches its broker so."""
+_MOST_HOSTS = 32
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DNS_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
+"""RFC 1123, 2.1."""
+
+app = typer.Typer()
+_group = typer.Typer(
+    help="The venue's own authority: certificates of gates, hub, broker and web.", no_args_is_help=True
+)
+app.add_typer(_group, name="authority")
+
+
+@_group.command()
+def init(
+    host: Annotated[
+        list[str] | None,
+        typer.Option(help="A name or address by which gates reach this hub; may be repeated."),
+    ] = None,
+    folder: Annotated[Path, typer.Option("--dir", help="For the keys that sign.")] = Path(_DEFAULTS.dir),
+    broker_dir: Annotated[Path, typer.Option(help="For what Mosquitto reads.")] = Path(_DEFAULTS.broker_dir),
+    hub_dir: Annotated[Path, typer.Option(help="For the hub's own certificates.")] = _HUB_DIR,
+    own: Annotated[bool, typer.Option("--own", help="Do not give the files to the services' users.")] = False,
+) -> None:
+    """Make the authorities and the certificates of broker, web and hub, once.
+
+    Run again, it changes nothing but adds what is missing: a file, a --host, a certificate that ends within
+    90 days. Run it as root: the files are given to the users that read them.
+    """
+    folders = Folders(authority=folder.absolute(), broker=broker_dir.absolute(), hub=hub_dir.absolute())
+    with plain_errors():
+        if found := list(_host_mistakes(host or [])):
+            raise UsageError(NOTHING_CHANGED, found)
+        owners = Owners() if own else PRODUCTION
+        made = make_missing(folders, [*_ALWAYS, *(host or [])], owners, datetime.now(UTC))
+    typer.echo("\n".join(made) or f"nothing to do: all is in {folder}, {broker_dir} and {hub_dir}")
+
+
+@_group.command()
+def serve(config: ConfigOption) -> None:
+    """Sign for the gates, keep the broker's files true, and throw out who was revoked, until SIGTERM.
+
+    The one process that reads the authority's key. It runs as a user of its own, on Mosquitto's machine.
+    """
+    from hub.authority.service import authority_worker
+
+    ends = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # before the worker's thread, which inherits it
+    with plain_errors(), authority_worker(read_hub_config(config)):
+        signal.sigwait(ends)
+
+
+def _host_mistakes(hosts: Sequence[str]) -> Iterator[str]:
+    if len(hosts) > _MOST_HOSTS:
+        yield f"--host: at most {_MOST_HOSTS}, not {len(hosts)}."
+    for host in hosts:
+        if not _is_host(host):
+            yield f"--host: {host[:80]!r} is no name or address, such as hub.club or 10.0.0.2."
+
+
+def _is_host(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return _DNS_NAME.fullmatch(text) is not None
+    return True
