@@ -5,7 +5,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
+from datetime import tzinfo
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 import psycopg
@@ -128,9 +130,13 @@ class Archive(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HubConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """All of `hub.toml`. `venue` is the level of the MQTT topics that holds the venue's gates."""
+    """All of `hub.toml`. `venue` is the level of the MQTT topics that holds the venue's gates.
+
+    `timezone`: the venue's; None is this machine's.
+    """
 
     venue: str
+    timezone: str | None = None
     postgres: Postgres
     mqtt: Mqtt = Mqtt()
     web: Web = Web()
@@ -138,6 +144,11 @@ class HubConfig(msgspec.Struct, frozen=True, kw_only=True):
     authority: Authority = Authority()
     watch: Watch = Watch()
     archive: Archive = Archive()
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """The venue's time zone; None is this machine's."""
+        return None if self.timezone is None else ZoneInfo(self.timezone)
 
 
 def read_hub_config(path: Path) -> HubConfig:
@@ -151,6 +162,7 @@ def read_hub_config(path: Path) -> HubConfig:
 def _mistakes(config: HubConfig) -> Iterator[str]:
     if not _VENUE.fullmatch(config.venue):
         yield "venue: expected 1 to 64 letters, digits, '-', '_' or '.', because it is part of MQTT topics."
+    yield from _zone_mistakes(config.timezone)
     yield from _dsn_mistakes("postgres.dsn", config.postgres.dsn)
     if config.postgres.migrate_dsn is not None:
         yield from _dsn_mistakes("postgres.migrate_dsn", config.postgres.migrate_dsn)
@@ -178,6 +190,13 @@ def _mistakes(config: HubConfig) -> Iterator[str]:
         yield f"watch.guests_per_second: expected 1 to {_MOST_GUESTS}, not {config.watch.guests_per_second}."
     if not 2 <= config.archive.keep_months <= _MOST_MONTHS:
         yield f"archive.keep_months: expected 2 to {_MOST_MONTHS}, not {config.archive.keep_months}."
+
+
+def _zone_mistakes(timezone: str | None) -> Iterator[str]:
+    try:
+        ZoneInfo(timezone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        yield f"timezone: {timezone!r} is unknown; expected a name such as 'America/Mexico_City'."
 
 
 def _is_network(text: str) -> bool:

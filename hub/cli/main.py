@@ -25,6 +25,7 @@ from gate.common.log import configure
 from gate.common.options import common_options
 from hub.cli import authority, gates, nights, orders, retention, tickets
 from hub.cli.common import ConfigOption, open_database, plain_errors
+from hub.cli.event import event_app
 from hub.config import HubConfig, read_hub_config
 from hub.errors import HubError
 
@@ -127,6 +128,7 @@ def seed_demo(
 
 for commands in (gates, authority, orders, nights, tickets, retention):
     app.add_typer(commands.app)
+app.add_typer(event_app)
 
 
 def _serve(config: uvicorn.Config) -> None:

@@ -5871,7 +5871,7 @@ GRANT SELECT(created_at) ON TABLE public.gates TO authenticated;
 GRANT SELECT(updated_at) ON TABLE public.gates TO authenticated;
 REVOKE ALL ON FUNCTION public.is_revoked(p_gate text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.is_revoked(p_gate text) TO service_role;
-GRANT SELECT,INSERT,UPDATE ON TABLE public.gate_events TO service_role;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.gate_events TO service_role;
 REVOKE ALL ON FUNCTION public.claim_refusal(p_venue text, p_gate text, p_event uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.claim_refusal(p_venue text, p_gate text, p_event uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.claim_subject(p_code_hash text) FROM PUBLIC;

@@ -88,6 +88,9 @@ grant select, insert, update, delete on alerts, certificate_requests, claims, en
     webhook_events
 to service_role;
 
+-- a gate that no longer serves a night
+grant delete on gate_events to service_role;
+
 -- EVERYBODY: coming nights, their tables, and how many tickets are left
 
 grant select (id, name, code, description, event_date, doors_open_at, starts_at, ends_at, venue_capacity,
