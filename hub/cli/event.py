@@ -17,7 +17,7 @@ from hub.cli.common import (
     decided_by,
     open_database,
 )
-from hub.cli.output import local, print_json, print_rows
+from hub.cli.output import local, print_rows, say_json
 from hub.db.audit import Author
 from hub.errors import UsageError
 from hub.gates.orders import reason_mistakes
@@ -101,7 +101,7 @@ def event_add(  # noqa: PLR0913, PLR0917 – a command line's options
         times = _meant(night_times(said, settings.zone), wrong)
         event_id, serving = add_night(conn, settings.venue, plan, times, gates, by)
     if as_json:
-        print_json({"event_id": event_id, "code": plan.code, "gates": serving})
+        say_json({"event_id": event_id, "code": plan.code, "gates": serving})
         return
     zone = settings.zone
     typer.echo(
@@ -231,7 +231,7 @@ def event_list(
     with open_database(config) as (settings, conn):
         nights = list_nights(conn, now, past=past, limit=limit)
     if as_json:
-        print_json(nights)
+        say_json(nights)
         return
     headings = ("code", "name", "doors", "over", "state", "sold", "passes", "in", "alone", "gates")
     rows = [

@@ -39,7 +39,7 @@ def print_rows(headings: Sequence[str], rows: Iterable[Sequence[object]], empty:
     wide_console().print(table)
 
 
-def print_json(value: Any) -> None:
+def say_json(value: Any) -> None:
     """Print a value as one line of JSON."""
     typer.echo(msgspec.json.encode(value).decode())
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Literal, get_args
+from typing import get_args
 
 import msgspec
 
+from gate.rules.model import IsolationPolicy
 from hub.ticketing.night_times import NightTimes
 
-Policy = Literal["admit", "home_gate", "deny"]
-POLICIES: tuple[str, ...] = get_args(Policy)
+POLICIES: tuple[str, ...] = get_args(IsolationPolicy)
 """What a gate does with a one-time ticket while it cannot ask anybody (domain 2.3)."""
 
 MOST_CAPACITY = 1_000_000

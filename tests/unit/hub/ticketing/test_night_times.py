@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,9 +69,9 @@ def test_no_text_is_more_than_a_mistake(day: str, doors: str, end: str) -> None:
     assert isinstance(times("2026-12-05", doors, end), NightTimes | TimeMistakes)
 
 
-@given(st.datetimes(min_value=datetime(1972, 1, 1), max_value=datetime(2198, 1, 1)))
-def test_what_is_said_of_an_instant_means_that_instant(at: datetime) -> None:
-    instant = at.replace(second=0, microsecond=0, tzinfo=timezone(timedelta(0)))
+@given(st.integers(0, 100_000_000))
+def test_what_is_said_of_an_instant_means_that_instant(minutes: int) -> None:
+    instant = datetime(1972, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
     local = instant.astimezone(BERLIN)
     found = times(f"{local:%Y-%m-%d}", said_time(instant, BERLIN), "12:00")
     if isinstance(found, NightTimes):  # noon may be that very time
