@@ -90,7 +90,7 @@ def _gates_of(conn: Connection, venue: str, wanted: Sequence[str] | None, not_do
     unknown = sorted(set(wanted) - set(active))
     if unknown:
         wrong = f"there is no active gate {', '.join(map(repr, unknown))[:200]}; "
-        raise UsageError(not_done, [f"--gate: {wrong}maguey-hub gates lists them."])
+        raise UsageError(not_done, [f"--gate: {wrong}maguey-hub gate list lists them."])
     return sorted(set(wanted))
 
 
