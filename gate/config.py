@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from gate.common.config_file import read_config_text
 from gate.common.public_key import read_public_key
-from gate.common.toml_settings import load_settings
+from gate.common.toml_settings import load_settings, settings_problems
 from gate.common.value import Value
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -212,6 +212,11 @@ def read_gate_config(path: Path) -> GateFile:
     :raises ConfigError: the file is missing, unreadable or wrong; it lists all mistakes at once.
     """
     return load_settings(read_config_text(path, MADE_BY), GateFile, str(path), _mistakes)
+
+
+def gate_problems(settings: dict[str, Any]) -> list[str]:
+    """Every mistake of what is to be written into a gate.toml, each as ``key: what is wrong with it``."""
+    return settings_problems(settings, GateFile, _mistakes)
 
 
 def public_keys(config: GateFile) -> dict[str, Ed25519PublicKey]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec.structs import FieldInfo, fields
@@ -34,17 +34,24 @@ def load_settings(text: str, shape: type[T], name: str, check: ConfigCheck | Non
         raise ConfigError(f"{name}: not valid TOML: {error}. Correct that line and try again.") from None
     except RecursionError:
         raise ConfigError(f"{name}: not valid TOML: nested too deeply.") from None
-    problems = list(_problems(data, shape, ""))
+    problems = settings_problems(data, shape, check)
     if not problems:
-        value = msgspec.convert(data, shape)
-        problems = list(check(value)) if check else []
-        if not problems:
-            return value
-    elif check:
-        problems += _further(data, shape, check, [problem.split(":")[0] for problem in problems])
+        return msgspec.convert(data, shape)
     count = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
     lines = "\n".join(f"  {problem}" for problem in problems)
     raise ConfigError(f"{name}: {count}:\n{lines}")
+
+
+def settings_problems(
+    data: dict[str, Any], shape: type[msgspec.Struct], check: ConfigCheck | None = None
+) -> list[str]:
+    """Every mistake, each as ``key: what is wrong with it``. `check`: as in `load_settings`."""
+    problems = list(_problems(data, shape, ""))
+    if not check:
+        return problems
+    if not problems:
+        return list(check(msgspec.convert(data, shape)))
+    return problems + _further(data, shape, check, [problem.split(":")[0] for problem in problems])
 
 
 def _further(
@@ -86,6 +93,10 @@ def _value_problems(value: Any, field: FieldInfo, key: str) -> Iterator[str]:
     if section is not None and isinstance(value, dict):
         yield from _problems(value, section, key + ".")
         return
+    shape = _shape_of_each(field)
+    if shape is not None and isinstance(value, dict):
+        yield from _problems_of_each(value, shape, key)
+        return
     try:
         msgspec.convert(value, field.type)
     except msgspec.ValidationError as error:
@@ -97,6 +108,21 @@ def _value_problems(value: Any, field: FieldInfo, key: str) -> Iterator[str]:
 def _section(field: FieldInfo) -> type[msgspec.Struct] | None:
     is_section = isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
     return field.type if is_section else None
+
+
+def _shape_of_each(field: FieldInfo) -> type[msgspec.Struct] | None:
+    """Of a table of sections, such as one for each gate: the shape of each."""
+    table = get_args(field.type)[0] if get_origin(field.type) is Annotated else field.type
+    each = get_args(table)[1] if get_origin(table) is dict else None
+    return each if isinstance(each, type) and issubclass(each, msgspec.Struct) else None
+
+
+def _problems_of_each(sections: dict[str, Any], shape: type[msgspec.Struct], key: str) -> Iterator[str]:
+    for name, section in sections.items():
+        if isinstance(section, dict):
+            yield from _problems(section, shape, f"{key}.{name}.")
+        else:
+            yield f"{key}.{name}: expected a section [{key}.{name}]."
 
 
 def _nearest(key: str, known: Mapping[str, FieldInfo]) -> str:
