@@ -9,6 +9,7 @@ from gate.common.value import Value
 
 IDENTITY = "/var/lib/maguey-sync"
 """Where a gate's token, key and certificates are: sync's alone."""
+HEADING = "Written by maguey-fleet; what is changed here by hand is lost. Change the inventory instead."
 OF_MACHINE = ("address", "name", "events", "model", "user", "port")
 """Keys of a gate's table that are not in gate.toml."""
 OF_VENUE = ("venue", "lang", "timezone", "keys")

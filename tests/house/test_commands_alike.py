@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 import typer.main
 
+from fleet.cli.main import app as fleet_app
 from fleet.release.main import app as release_app
 from gate.cli.commands import app as gate_app
 from gate.common.command_line import run_command
@@ -23,6 +24,7 @@ PROGRAMS = {
     "maguey-sync": sync_app,
     "maguey-hub": hub_app,
     "maguey-release": release_app,
+    "maguey-fleet": fleet_app,
 }
 
 
