@@ -42,8 +42,6 @@ def inventory(
         (gate,) = read.gates_named((show,))
         typer.echo(toml_text(read.settings[gate], HEADING), nl=False)
         return
-    machines = {read.file.hub.name: read.file.hub, **read.file.gates}
-    width = max(map(len, machines))
-    for name, machine in machines.items():
-        user = machine.user or read.file.user
-        typer.echo(f"{name.ljust(width)}  {user}@{machine.address} port {machine.port}")
+    width = max(map(len, read.names))
+    for login in map(read.login, read.names):
+        typer.echo(f"{login.name.ljust(width)}  {login.user}@{login.address} port {login.port}")

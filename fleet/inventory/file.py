@@ -106,6 +106,15 @@ class InventoryFile(Value, frozen=True):
     keys: dict[str, str] = {}
 
 
+class MachineLogin(Value, frozen=True):
+    """Where SSH finds a machine, and as whom to log in."""
+
+    name: str
+    address: str
+    port: int
+    user: str
+
+
 class Inventory(Value, frozen=True):
     """The file, and what each gate's gate.toml says."""
 
@@ -117,6 +126,12 @@ class Inventory(Value, frozen=True):
     def names(self) -> tuple[str, ...]:
         """All machines; the hub first, because gates need it."""
         return (self.file.hub.name, *self.file.gates)
+
+    def login(self, name: str) -> MachineLogin:
+        """How SSH reaches one of `names`."""
+        machine = self.file.hub if name == self.file.hub.name else self.file.gates[name]
+        user = machine.user or self.file.user
+        return MachineLogin(name=name, address=machine.address, port=machine.port, user=user)
 
     def gates_named(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """These gates, each once.
