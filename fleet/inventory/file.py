@@ -71,14 +71,14 @@ class EveryGate(Value, frozen=True, kw_only=True):
     door: DoorSection = DoorSection()
 
 
-class GateEntry(EveryGate, frozen=True, kw_only=True):
+class GateMachine(EveryGate, frozen=True, kw_only=True):
     """One gate. `address`: where SSH reaches it; `name`: what screens call it."""
 
     address: str
     name: Annotated[str, Meta(max_length=32)] = ""
 
 
-class HubEntry(Value, frozen=True):
+class HubMachine(Value, frozen=True):
     """The hub. `hosts`: names and addresses by which gates reach it, by default `address`.
 
     All stand in its certificates; the first is written into every gate.toml.
@@ -97,12 +97,12 @@ class InventoryFile(Value, frozen=True):
     """All of it. `user`: who logs in, unless a machine says otherwise. `keys`: for ticket signatures."""
 
     venue: str
-    hub: HubEntry
+    hub: HubMachine
     user: Login = "maguey"
     lang: Literal["es", "en"] = "es"
     timezone: str = "America/Mexico_City"
     every_gate: EveryGate = EveryGate()
-    gates: Annotated[dict[str, GateEntry], Meta(max_length=MOST_GATES)] = {}
+    gates: Annotated[dict[str, GateMachine], Meta(max_length=MOST_GATES)] = {}
     keys: dict[str, str] = {}
 
 
@@ -211,7 +211,7 @@ def _name_problems(file: InventoryFile) -> Iterator[str]:
 
 def _address_problems(file: InventoryFile) -> Iterator[str]:
     places = {f"gates.{name}": gate for name, gate in file.gates.items()}
-    machines: dict[str, HubEntry | GateEntry] = {"hub": file.hub, **places}
+    machines: dict[str, HubMachine | GateMachine] = {"hub": file.hub, **places}
     for key, machine in machines.items():
         if not is_host(machine.address):
             yield f"{key}.address: {machine.address[:80]!r} is no address or name, such as 192.168.7.11."

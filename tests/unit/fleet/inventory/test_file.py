@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.inventory.file import EveryGate, GateEntry, HubEntry, InventoryFile, inventory_of, read_inventory
+from fleet.inventory.file import (
+    EveryGate,
+    GateMachine,
+    HubMachine,
+    InventoryFile,
+    inventory_of,
+    read_inventory,
+)
 from fleet.inventory.toml_text import toml_text
 from gate.common.errors import CallError, ConfigError
 from gate.common.toml_settings import load_settings
@@ -40,7 +47,7 @@ def test_the_example_is_valid_and_shows_every_key() -> None:
     text = EXAMPLE.read_text("utf-8")
     made = read_inventory(EXAMPLE)
     assert made.names == ("hub", "gate-1", "gate-2")
-    for shape in (InventoryFile, HubEntry, GateEntry, EveryGate):
+    for shape in (InventoryFile, HubMachine, GateMachine, EveryGate):
         for key in shape.__struct_fields__:
             assert key in text, f"{key} is not in {EXAMPLE}"
 
@@ -128,7 +135,7 @@ values = st.recursive(
     max_leaves=6,
 )
 known = st.sampled_from(
-    [*GateEntry.__struct_fields__, *HubEntry.__struct_fields__, *InventoryFile.__struct_fields__, "pin"]
+    [*GateMachine.__struct_fields__, *HubMachine.__struct_fields__, *InventoryFile.__struct_fields__, "pin"]
 )
 tables = st.dictionaries(known, values | st.dictionaries(known, values, max_size=3), max_size=4)
 
