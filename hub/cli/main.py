@@ -26,6 +26,7 @@ from gate.common.options import common_options
 from hub.cli import authority, gates, nights, orders, retention, tickets
 from hub.cli.common import ConfigOption, open_database, plain_errors
 from hub.cli.event import event_app
+from hub.cli.ticket_lists import ticket_app
 from hub.config import HubConfig, read_hub_config
 from hub.errors import HubError
 
@@ -129,6 +130,7 @@ def seed_demo(
 for commands in (gates, authority, orders, nights, tickets, retention):
     app.add_typer(commands.app)
 app.add_typer(event_app)
+app.add_typer(ticket_app)
 
 
 def _serve(config: uvicorn.Config) -> None:

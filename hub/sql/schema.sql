@@ -1214,9 +1214,11 @@ begin
     update vip_linked_tickets set purchased_by_email = null, purchased_by_name = null, linked_by = null
     where (vip_reservation_id = any (p_reservations) or ticket_id = any (p_tickets))
         and (purchased_by_email, purchased_by_name, linked_by) is distinct from (null, null, null);
-    update tickets set guest_name = null, guest_email = null, guest_phone = null, metadata = '{}'
-    where id = any (p_tickets) and (guest_name, guest_email, guest_phone, metadata)
-        is distinct from (null, null, null, '{}'::jsonb);
+    -- a reference may be made of the guest's name and address
+    update tickets set guest_name = null, guest_email = null, guest_phone = null, metadata = '{}',
+        external_reference = null
+    where id = any (p_tickets) and (guest_name, guest_email, guest_phone, metadata, external_reference)
+        is distinct from (null, null, null, '{}'::jsonb, null);
     get diagnostics v_tickets = row_count;
     update vip_guest_passes set guest_name = null
     where reservation_id = any (p_reservations) and guest_name is not null;
@@ -2035,6 +2037,7 @@ CREATE TABLE public.tickets (
     stripe_payment_id text,
     stripe_payment_intent_id text,
     line_number integer,
+    external_reference text,
     guest_name text,
     guest_email text,
     guest_phone text,
@@ -5484,6 +5487,7 @@ CREATE INDEX scan_quarantine_place ON public.scan_quarantine USING btree (gate_i
 CREATE UNIQUE INDEX tickets_code_any_case ON public.tickets USING btree (upper(qr_code_data));
 CREATE INDEX tickets_code_hash ON public.tickets USING btree (code_hash);
 CREATE INDEX tickets_event ON public.tickets USING btree (event_id);
+CREATE UNIQUE INDEX tickets_external_reference ON public.tickets USING btree (event_id, external_reference) WHERE (external_reference IS NOT NULL);
 CREATE INDEX tickets_guest ON public.tickets USING btree (lower(guest_email));
 CREATE INDEX tickets_order ON public.tickets USING btree (order_id);
 CREATE UNIQUE INDEX unique_order_stripe_session ON public.orders USING btree (stripe_session_id) WHERE (stripe_session_id IS NOT NULL);
@@ -5541,7 +5545,7 @@ CREATE TRIGGER scan_conflicts_touch BEFORE UPDATE ON public.scan_conflicts FOR E
 CREATE TRIGGER scan_logs_places AFTER INSERT ON public.scan_logs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.keep_scan_places();
 CREATE TRIGGER staff_bounds BEFORE INSERT OR UPDATE ON public.staff FOR EACH ROW WHEN ((length(new.name) > 200)) EXECUTE FUNCTION public.refuse_too_long('name', '200', 'characters');
 CREATE TRIGGER staff_touch BEFORE UPDATE ON public.staff FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
-CREATE TRIGGER tickets_bounds BEFORE INSERT OR UPDATE ON public.tickets FOR EACH ROW WHEN (((length(new.ticket_id) > 200) OR (length(new.event_name) > 200) OR (length(new.ticket_type) > 200) OR (length(new.qr_code_data) > 1024) OR (length(new.qr_signature) > 1024) OR (length(new.stripe_payment_id) > 255) OR (length(new.stripe_payment_intent_id) > 255) OR (length(new.guest_name) > 200) OR (length(new.guest_email) > 320) OR (length(new.guest_phone) > 50) OR (length(new.checked_in_by) > 200) OR (length(new.last_entry_gate) > 200) OR (octet_length((new.metadata)::text) > 16384))) EXECUTE FUNCTION public.refuse_too_long('ticket_id', '200', 'characters', 'event_name', '200', 'characters', 'ticket_type', '200', 'characters', 'qr_code_data', '1024', 'characters', 'qr_signature', '1024', 'characters', 'stripe_payment_id', '255', 'characters', 'stripe_payment_intent_id', '255', 'characters', 'guest_name', '200', 'characters', 'guest_email', '320', 'characters', 'guest_phone', '50', 'characters', 'checked_in_by', '200', 'characters', 'last_entry_gate', '200', 'characters', 'metadata', '16384', 'bytes');
+CREATE TRIGGER tickets_bounds BEFORE INSERT OR UPDATE ON public.tickets FOR EACH ROW WHEN (((length(new.ticket_id) > 200) OR (length(new.event_name) > 200) OR (length(new.ticket_type) > 200) OR (length(new.qr_code_data) > 1024) OR (length(new.qr_signature) > 1024) OR (length(new.stripe_payment_id) > 255) OR (length(new.stripe_payment_intent_id) > 255) OR (length(new.external_reference) > 200) OR (length(new.guest_name) > 200) OR (length(new.guest_email) > 320) OR (length(new.guest_phone) > 50) OR (length(new.checked_in_by) > 200) OR (length(new.last_entry_gate) > 200) OR (octet_length((new.metadata)::text) > 16384))) EXECUTE FUNCTION public.refuse_too_long('ticket_id', '200', 'characters', 'event_name', '200', 'characters', 'ticket_type', '200', 'characters', 'qr_code_data', '1024', 'characters', 'qr_signature', '1024', 'characters', 'stripe_payment_id', '255', 'characters', 'stripe_payment_intent_id', '255', 'characters', 'external_reference', '200', 'characters', 'guest_name', '200', 'characters', 'guest_email', '320', 'characters', 'guest_phone', '50', 'characters', 'checked_in_by', '200', 'characters', 'last_entry_gate', '200', 'characters', 'metadata', '16384', 'bytes');
 CREATE TRIGGER tickets_code_hash BEFORE INSERT OR UPDATE OF qr_code_data, code_hash ON public.tickets FOR EACH ROW EXECUTE FUNCTION public.hash_ticket_code();
 CREATE TRIGGER tickets_feed_delete AFTER DELETE ON public.tickets REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();
 CREATE TRIGGER tickets_feed_insert AFTER INSERT ON public.tickets REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.feed_on_tickets();

@@ -1,5 +1,7 @@
 -- The right to enter a night (data model 3.1).
 
+-- external_reference: what whoever sold an imported ticket calls it, or what stands for that (hub/ticketing/imports.py), so
+-- that a list that is imported twice makes no second ticket.
 -- checked_in_scan, last_entry_scan: the scan of an entry; null if staff or a call of the contract made it without one.
 -- A check-in changes no indexed column, so while its page has room it touches none of seven indexes. Guests who bought
 -- together come together, so each page has room for all of its tickets to be checked in at once.
@@ -21,6 +23,7 @@ create table if not exists tickets (
     stripe_payment_id text,
     stripe_payment_intent_id text,
     line_number integer,
+    external_reference text,
     guest_name text,
     guest_email text,
     guest_phone text,
@@ -45,4 +48,6 @@ create index if not exists tickets_event on tickets (event_id);
 create index if not exists tickets_code_hash on tickets (code_hash);
 create unique index if not exists tickets_code_any_case on tickets (upper(qr_code_data));
 create index if not exists tickets_order on tickets (order_id);
+create unique index if not exists tickets_external_reference on tickets (event_id, external_reference)
+where external_reference is not null;
 create index if not exists tickets_guest on tickets (lower(guest_email));

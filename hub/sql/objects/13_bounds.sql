@@ -41,6 +41,7 @@ declare
         events cancellation_reason 500, events cancellation 65536, events home_gates 256, events retired_gates 256,
         tickets ticket_id 200, tickets event_name 200, tickets ticket_type 200, tickets qr_code_data 1024,
         tickets qr_signature 1024, tickets stripe_payment_id 255, tickets stripe_payment_intent_id 255,
+        tickets external_reference 200,
         tickets guest_name 200, tickets guest_email 320, tickets guest_phone 50, tickets checked_in_by 200,
         tickets last_entry_gate 200, tickets metadata 16384,
         event_vip_tables table_name 120, event_vip_tables floor_section 120,

@@ -67,9 +67,11 @@ begin
     update vip_linked_tickets set purchased_by_email = null, purchased_by_name = null, linked_by = null
     where (vip_reservation_id = any (p_reservations) or ticket_id = any (p_tickets))
         and (purchased_by_email, purchased_by_name, linked_by) is distinct from (null, null, null);
-    update tickets set guest_name = null, guest_email = null, guest_phone = null, metadata = '{}'
-    where id = any (p_tickets) and (guest_name, guest_email, guest_phone, metadata)
-        is distinct from (null, null, null, '{}'::jsonb);
+    -- a reference may be made of the guest's name and address
+    update tickets set guest_name = null, guest_email = null, guest_phone = null, metadata = '{}',
+        external_reference = null
+    where id = any (p_tickets) and (guest_name, guest_email, guest_phone, metadata, external_reference)
+        is distinct from (null, null, null, '{}'::jsonb, null);
     get diagnostics v_tickets = row_count;
     update vip_guest_passes set guest_name = null
     where reservation_id = any (p_reservations) and guest_name is not null;
