@@ -1,7 +1,7 @@
 # Two commands: `make demo` plays an evening, `make test` proves the rules. Both install what is missing.
 PY := .venv/bin/python
 
-.PHONY: demo test test-slow test-long soak bench pibox-camera postgres-versions check format lock pictures clean
+.PHONY: demo test test-slow test-long soak bench pibox-camera fleet postgres-versions check format lock pictures clean
 
 demo:
 	@tools/setup
@@ -37,6 +37,11 @@ bench:
 pibox-camera:
 	@tools/setup
 	@tools/pibox-camera
+
+# Whole machines, as root: Debian trees with real systemd and sshd: docs/development.md. GATES=20 for twenty.
+fleet:
+	@tools/setup
+	@MAGUEY_GATES=$(or $(GATES),3) $(PY) -m pytest trees
 
 # The tests that touch Postgres, on versions 16 and 17 as well: docs/development.md.
 postgres-versions:

@@ -69,7 +69,7 @@ def names_it(file: Path, walk: str) -> bool:
 
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FOLDERS = r"(?:gate|display|hardware|sync|hub|tests|bench|demo|config|systemd|tools|pibox|docs)"
+FOLDERS = r"(?:gate|display|hardware|sync|hub|tests|bench|demo|config|systemd|tools|pibox|trees|docs)"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
