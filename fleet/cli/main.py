@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from fleet.cli import bundles
 from fleet.cli.options import InventoryOption
 from fleet.inventory.file import read_inventory
 from fleet.inventory.settings import HEADING
@@ -45,3 +46,7 @@ def inventory(
     width = max(map(len, read.names))
     for login in map(read.login, read.names):
         typer.echo(f"{login.name.ljust(width)}  {login.user}@{login.address} port {login.port}")
+
+
+for commands in (bundles,):
+    app.add_typer(commands.app)
