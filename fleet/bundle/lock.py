@@ -13,9 +13,9 @@ from packaging.utils import canonicalize_name
 from gate.common.errors import ConfigError
 from gate.common.value import Value
 
-Python = Literal["cp311", "cp313"]
+PythonTag = Literal["cp311", "cp313"]
 Processor = Literal["aarch64", "x86_64"]
-Kind = Literal["gate", "hub"]
+MachineKind = Literal["gate", "hub"]
 GLIBC = {"cp311": 36, "cp313": 41}
 """The minor version of glibc 2 on Debian 12 and 13, which have these Pythons; wheels need at most that."""
 FROM_THE_SYSTEM = {("cp313", "aarch64", "lgpio")}
@@ -26,8 +26,8 @@ _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 class Target(Value, frozen=True):
     """What a release is for."""
 
-    kind: Kind
-    python: Python
+    kind: MachineKind
+    python: PythonTag
     machine: Processor
 
     @property

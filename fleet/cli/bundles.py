@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fleet.bundle.lock import Kind, Processor, Python, Target
+from fleet.bundle.lock import MachineKind, Processor, PythonTag, Target
 from fleet.bundle.release_key import make_release_key, read_signing_key, release_key_line
 from gate.common.errors import CallError
 
@@ -36,9 +36,9 @@ def key(
 @app.command()
 def build(  # noqa: PLR0913, PLR0917 – a command line's options
     key: KeyOption = RELEASE_KEY,
-    kind: Annotated[Kind | None, typer.Option(help="For gates or hubs. Default: both.")] = None,
+    kind: Annotated[MachineKind | None, typer.Option(help="For gates or hubs. Default: both.")] = None,
     python: Annotated[
-        Python | None, typer.Option(help="cp311: Debian 12; cp313: Debian 13. Default: both.")
+        PythonTag | None, typer.Option(help="cp311: Debian 12; cp313: Debian 13. Default: both.")
     ] = None,
     machine: Annotated[
         Processor | None,
@@ -64,8 +64,8 @@ def build(  # noqa: PLR0913, PLR0917 – a command line's options
         )
     signing = read_signing_key(key)
     sources = Sources(checkout=source.absolute(), version=version or None, wheels=wheels, debs=debs)
-    kinds: tuple[Kind, ...] = (kind,) if kind else ("gate", "hub")
-    pythons: tuple[Python, ...] = (python,) if python else ("cp311", "cp313")
+    kinds: tuple[MachineKind, ...] = (kind,) if kind else ("gate", "hub")
+    pythons: tuple[PythonTag, ...] = (python,) if python else ("cp311", "cp313")
     for one in kinds:
         for tag in pythons:
             target = Target(kind=one, python=tag, machine=machine or _usual(one))
@@ -73,5 +73,5 @@ def build(  # noqa: PLR0913, PLR0917 – a command line's options
             typer.echo(f"{made}  {made.stat().st_size / 2**20:.0f} MiB")
 
 
-def _usual(kind: Kind) -> Processor:
+def _usual(kind: MachineKind) -> Processor:
     return "aarch64" if kind == "gate" else "x86_64"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
-from fleet.bundle.lock import Locked, Processor, Python, Target, lock_text, locked_packages
+from fleet.bundle.lock import Locked, Processor, PythonTag, Target, lock_text, locked_packages
 from gate.common.errors import ConfigError
 
 A, B = "a" * 64, "b" * 64
@@ -23,7 +23,7 @@ Typing_Extensions==4.16.0 --hash=sha256:{B}
 """
 
 
-def needed(python: Python, machine: Processor) -> set[tuple[str, str]]:
+def needed(python: PythonTag, machine: Processor) -> set[tuple[str, str]]:
     target = Target(kind="gate", python=python, machine=machine)
     return {(one.name, one.version) for one in locked_packages(LOCK, "lock") if one.is_for(target)}
 
