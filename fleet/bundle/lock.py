@@ -10,12 +10,13 @@ from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from fleet.release.services import MachineKind
 from gate.common.errors import ConfigError
 from gate.common.value import Value
 
 PythonTag = Literal["cp311", "cp313"]
 Processor = Literal["aarch64", "x86_64"]
-MachineKind = Literal["gate", "hub"]
+
 GLIBC = {"cp311": 36, "cp313": 41}
 """The minor version of glibc 2 on Debian 12 and 13, which have these Pythons; wheels need at most that."""
 FROM_THE_SYSTEM = {("cp313", "aarch64", "lgpio")}

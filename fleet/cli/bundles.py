@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from fleet.bundle.lock import MachineKind, Processor, PythonTag, Target
+from fleet.bundle.lock import Processor, PythonTag, Target
 from fleet.bundle.release_key import make_release_key, read_signing_key, release_key_line
+from fleet.release.services import MachineKind
 from gate.common.errors import CallError
 
 app = typer.Typer()
