@@ -20,6 +20,7 @@ from gate.ports.screen import (
     Notice,
     OutOfOrder,
     Part,
+    RolledBack,
     Screen,
     StaffText,
     Typing,
@@ -129,6 +130,7 @@ def _all(data: Mapping[str, str]) -> Iterator[tuple[str, Screen]]:
     yield from _at_work()
     yield from _two_nights(data["gate"])
     yield from _old_list(data["ticket_type"], data["gate"])
+    yield from _rolled_back()
 
 
 def _idle(
@@ -333,3 +335,13 @@ def _old_list(ticket_type: str, gate: str) -> Iterator[tuple[str, Screen]]:
     yield "idle-old-list", _idle(gate, STALE)
     yield "welcome-old-list", _admit(Kind.GA, STALE, ticket_type, None)
     yield "reentry-old-list", _back(gate, STALE)
+
+
+def _rolled_back() -> Iterator[tuple[str, Screen]]:
+    for link, suffix in ((ONLINE, ""), (OFFLINE, "-offline")):
+        yield (
+            f"rolled-back{suffix}",
+            RolledBack(version="1.3.0", reason="No new frame", link=link),
+        )
+    longest = "maguey-gate.service ended and was …"
+    yield "rolled-back-longest", RolledBack(version="12.10.3", reason=longest, link=ONLINE)

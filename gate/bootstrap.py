@@ -30,6 +30,7 @@ from gate.rules.decide import Policy
 from gate.rules.passage import Rules
 from gate.store.cache import CacheReader, LinkState
 from gate.store.live_file import LiveWriter
+from gate.store.update_note import RELEASE_STATE
 from hardware import health
 from hardware.camera.exposure import Controls, controls_for, fixed_exposure
 from hardware.camera.spec import CameraSpec, Exposure
@@ -69,6 +70,8 @@ def make_door(config: GateFile) -> Door:
             rescan_after_ms=int(config.door.rescan_after * 1000),
             retain_days=config.door.retain_days,
             isolated_after_ms=int(config.door.isolated_after * 1000),
+            updating_sign=config.updating_sign,
+            release_state=RELEASE_STATE,
         ),
         parts,
         DoorTurnstile(gate_id=config.gate_id, parts=parts, rules=_rules(config), random=os.urandom),

@@ -196,6 +196,11 @@ class GateFile(Value, frozen=True):
         return Path(self.runtime_dir) / "door.json"
 
     @property
+    def updating_sign(self) -> Path:
+        """While it exists, the gate is being updated: see `fleet.release.disk`."""
+        return Path(self.runtime_dir) / "updating"
+
+    @property
     def socket(self) -> Path:
         """The socket between door and sync: see `gate.hotline.messages`."""
         return Path(self.runtime_dir) / "sync.sock"

@@ -27,6 +27,7 @@ from gate.config import GateFile, read_gate_config
 from gate.rules.payload import visible
 from gate.store.live_file import read_live
 from gate.store.locks import only_one
+from gate.store.update_note import RELEASE_STATE, read_update_note
 from sync.broker.inbox import Inbox
 from sync.broker.mqtt import BrokerAddress, MqttLink
 from sync.claims.claim_inbox import FromDoor
@@ -95,6 +96,7 @@ def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
         fetched=fetcher.turns,
         doors=hotline,
         claim_timeout_s=settings.door.claim_timeout,
+        rollback=_rollback,
     )
     hotline.start()
     notifier = Notifier(os.environ.get("NOTIFY_SOCKET", ""))
@@ -105,6 +107,11 @@ def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
     finally:
         hotline.close()
         fetcher.close()
+
+
+def _rollback() -> str:
+    note = read_update_note(RELEASE_STATE)
+    return note.rollback if note is not None else ""
 
 
 def _broker(settings: GateFile) -> BrokerAddress:

@@ -76,6 +76,7 @@ class Sync:
     :param fetched: how often the thread behind `want` has turned.
     :param doors: connections of doors; their messages are put into the inbox of `claims`.
     :param claim_timeout_s: how long the door waits for the hub's answer.
+    :param rollback: that the newest release was rolled back and why, empty if it was not.
     """
 
     def __init__(  # noqa: PLR0913 – the parts of the service, by name
@@ -93,6 +94,7 @@ class Sync:
         fetched: Callable[[], int],
         doors: DoorLines,
         claim_timeout_s: float = 0.2,
+        rollback: Callable[[], str] = str,
     ) -> None:
         self._gate_id = identity.gate_id
         self._topics = Topics(venue=identity.venue)
@@ -118,7 +120,7 @@ class Sync:
         self._lender = Lender(cache, outbox, cache.path.with_name(LOCK_FILE))
         self._listener = self._make_listener(before)
         self._intake = self._make_intake(before)
-        self._reporter = self._make_reporter(identity, door)
+        self._reporter = self._make_reporter(identity, door, rollback)
         self._journal_outage = Outage("journal")
         self._ack_outage = Outage("hub acknowledgement")
         self._seldom = Seldom(lambda: clock.now().monotonic_ms / 1000)
@@ -150,7 +152,9 @@ class Sync:
             before=before,
         )
 
-    def _make_reporter(self, identity: GateIdentity, door: Callable[[Now], LiveReading]) -> StatusReporter:
+    def _make_reporter(
+        self, identity: GateIdentity, door: Callable[[Now], LiveReading], rollback: Callable[[], str]
+    ) -> StatusReporter:
         return StatusReporter(
             identity=identity,
             topics=self._topics,
@@ -163,6 +167,7 @@ class Sync:
             follower=self._follower,
             cache=self._cache,
             outbox=self._outbox,
+            rollback=rollback,
         )
 
     def run(self, stop: threading.Event, heart: Heart) -> None:

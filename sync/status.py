@@ -55,7 +55,8 @@ def last_will(identity: GateIdentity) -> tuple[str, bytes]:
 class StatusReporter(msgspec.Struct, kw_only=True):
     """Collects what the parts of the service know, for the door's note and for the gate's status.
 
-    `door`: reads the state the door reports of itself.
+    `door`: reads the state the door reports of itself. `rollback`: that the newest release was rolled back
+    and why, empty if it was not.
     """
 
     identity: GateIdentity
@@ -69,6 +70,7 @@ class StatusReporter(msgspec.Struct, kw_only=True):
     follower: FeedFollower
     cache: Cache
     outbox: Outbox
+    rollback: Callable[[], str] = str
     outage: Outage = msgspec.field(default_factory=lambda: Outage("heartbeat"))
 
     def beat(self, now: Now) -> None:
@@ -145,11 +147,13 @@ class StatusReporter(msgspec.Struct, kw_only=True):
         )
 
     def _parts(self, door: Live | None, now_ms: int) -> dict[str, str]:
-        """The state of each part of the door, and what is wrong with the lists, if anything."""
+        """The state of each part of the door, and what is wrong with lists and release, if anything."""
         parts: dict[str, str] = msgspec.structs.asdict(door.parts) if door else {}
         trouble = self.follower.trouble or _of_lists(self.follower.behind, now_ms)
         if trouble:
             parts["tickets"] = trouble
+        if rollback := self.rollback():
+            parts["release"] = rollback
         # the hub refuses a status with a longer text, and would know nothing of this gate
         return {name: text[:STATUS_TEXT] for name, text in parts.items()}
 

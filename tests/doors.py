@@ -173,7 +173,14 @@ class Bench:
             gate_id="gate-1", parts=self.parts, rules=self.rules, random=os.urandom
         )
         self.door = Door(
-            DoorSettings(gate_id="gate-1", gate_name="GATE 1", keys=self.keys, command_keys=STAFF_KEYS),
+            DoorSettings(
+                gate_id="gate-1",
+                gate_name="GATE 1",
+                keys=self.keys,
+                command_keys=STAFF_KEYS,
+                updating_sign=self.folder / "updating",
+                release_state=self.folder / "state.json",
+            ),
             self.parts,
             self.turnstile,
             lambda journal: make_desk(

@@ -125,6 +125,7 @@ class Bench:
         """How often the fetcher has turned."""
         self.journal = Journal(folder / "journal.db", "gate-1", "epoch-1")
         self.reader = CacheReader(folder / "cache.db")
+        self.rollback = ""
         self.sync = self.start()
 
     def start(self) -> Sync:
@@ -141,6 +142,7 @@ class Bench:
             jitter=lambda: 0.0,
             fetched=lambda: self.fetched,
             doors=self.line,
+            rollback=lambda: self.rollback,
         )
 
     def _make_link(self, will: tuple[str, bytes], topics: Sequence[str]) -> MqttLink:

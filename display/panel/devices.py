@@ -32,6 +32,9 @@ class Device(Protocol):
     def height(self) -> int:
         """Rows."""
 
+    persist: bool
+    """Whether `cleanup` leaves the picture on the panel, as in luma."""
+
     def display(self, image: Image.Image) -> None:
         """Show a picture of mode "1" and exactly this size."""
 
@@ -39,7 +42,7 @@ class Device(Protocol):
         """Set the brightness, 0 to 255."""
 
     def cleanup(self) -> None:
-        """Blank the panel and release it."""
+        """Blank the panel, unless it is to `persist`, and release it."""
 
 
 def make_device(  # noqa: PLR0913 - one per key of the configuration's [screen]
@@ -127,6 +130,7 @@ class _SoftScreen:
 
     def __init__(self, size: Size = NORM) -> None:
         self.width, self.height = size
+        self.persist = False
 
     def contrast(self, level: int) -> None:
         """Nothing to dim."""
@@ -151,8 +155,9 @@ class FileScreen(_SoftScreen):
         self._kept = wanted
 
     def cleanup(self) -> None:
-        """Leave a blank picture."""
-        self.display(Image.new("1", (self.width, self.height)))
+        """Leave a blank picture, or the last one."""
+        if not self.persist:
+            self.display(Image.new("1", (self.width, self.height)))
 
 
 class TerminalScreen(_SoftScreen):

@@ -80,6 +80,15 @@ class LumaPanel:
         self._level: int | None = None
         wire.ready()
 
+    @property
+    def persist(self) -> bool:
+        """Whether `cleanup` leaves the picture."""
+        return bool(self._panel.persist)
+
+    @persist.setter
+    def persist(self, stays: bool) -> None:
+        self._panel.persist = stays
+
     def display(self, image: Image.Image) -> None:
         """Show a picture of mode "1". Raises luma's errors and OSError."""
         if self._clock() - self._set_up_at >= SET_UP_EVERY_S:
@@ -95,7 +104,7 @@ class LumaPanel:
         self._panel.contrast(level)
 
     def cleanup(self) -> None:
-        """Blank it, release bus and pins."""
+        """Blank it unless it is to persist, release bus and pins."""
         try:
             self._panel.cleanup()
         finally:

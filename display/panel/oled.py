@@ -22,7 +22,7 @@ from display.text.catalogue import Lang
 from display.text.words import Page, compose, veiled
 from gate.common.errors import HardwareError, Step
 from gate.common.retried import RetriedDevice
-from gate.ports.screen import Idle, Screen
+from gate.ports.screen import Idle, Screen, outlives_door
 
 __all__ = ["BRIGHT", "DIM", "STEADY", "OledDisplay", "make_device"]
 
@@ -102,7 +102,7 @@ class OledDisplay:
         return self._panel.trouble
 
     def close(self) -> None:
-        """Blank the panel and stop the thread."""
+        """Blank the panel and stop the thread. What outlives the door stays on it."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -117,7 +117,11 @@ class OledDisplay:
             self._panel.mend()
             if showing is not None:
                 self._panel.put(self._picture(showing), self._contrast(showing))
-        self._panel.close()
+        if outlives_door(self._newest) and self._newest is not None:
+            self._panel.put(self._picture(self._follow(self._newest, showing)), STEADY)
+            self._panel.leave()
+        else:
+            self._panel.close()
 
     def _next(self, showing: _CurrentScreen | None) -> Screen | object | None:
         """Wait for another screen, or until there is something to do for the present one."""
@@ -233,6 +237,13 @@ class _Panel:
         if self._shown is None or self._shown[1] != contrast:
             device.contrast(contrast)
         device.display(picture)
+
+    def leave(self) -> None:
+        """Give the panel back as it is."""
+        if self._device.part is not None:
+            self._device.part.persist = True
+        with self._calling():
+            self._device.close()
 
     def close(self) -> None:
         """Blank the panel and give it back."""

@@ -30,6 +30,7 @@ from gate.ports.screen import (
     LinkView,
     Notice,
     OutOfOrder,
+    RolledBack,
     Screen,
     StaffText,
     Typing,
@@ -103,6 +104,8 @@ def _page(screen: Screen, lang: Lang, tz: tzinfo) -> Page:  # noqa: PLR0911 – 
             return _focus(screen, lang)
         case DoubleEntry():
             return _double_entry(screen, lang, tz)
+        case RolledBack():
+            return _rolled_back(screen, lang)
         case StaffText():
             return _staff_text(screen, lang)
 
@@ -240,6 +243,15 @@ def _double_entry(screen: DoubleEntry, lang: Lang, tz: tzinfo) -> Page:
 
 def _place(place: EntryPlace, tz: tzinfo) -> str:
     return f"{place.gate} {clock_time(place.at, tz)}"
+
+
+def _rolled_back(screen: RolledBack, lang: Lang) -> Page:
+    return Page(
+        headline=say(lang, "rolled_back"),
+        lines=(f"{screen.version}: {plain(screen.reason)}",),
+        icon="attention",
+        banner=_banner(screen.link, lang),
+    )
 
 
 def _staff_text(screen: StaffText, lang: Lang) -> Page:

@@ -24,6 +24,7 @@ from gate.door.keypad import DoorKeypad
 from gate.door.orders import StaffOrders
 from gate.door.parts import DoorSettings, Parts
 from gate.door.report import Report, Tally
+from gate.door.rollback import RollbackNews
 from gate.door.scanner import DoorScanner
 from gate.door.signs import Signs
 from gate.door.standing_orders import StandingOrders
@@ -34,6 +35,7 @@ from gate.rules.model import EventKind, Now
 from gate.rules.passage import Outcome
 from gate.store.journal import Journal
 from gate.store.live_file import LiveWriter
+from gate.store.update_note import UpdateNote, read_update_note
 
 LOOK_S = 0.2
 """The longest wait for a frame, and so the longest until a stop or a change of the idle screen is noticed."""
@@ -56,6 +58,10 @@ class _Outages(dict[str, Outage]):
         return self[duty]
 
 
+def _last_update(settings: DoorSettings) -> UpdateNote | None:
+    return read_update_note(settings.release_state) if settings.release_state is not None else None
+
+
 class Door:
     """One gate.
 
@@ -73,6 +79,7 @@ class Door:
         live: LiveWriter,
         zone: tzinfo,
     ) -> None:
+        self._settings = settings
         self._parts = parts
         self._turnstile = turnstile
         self._tally = Tally()
@@ -93,6 +100,7 @@ class Door:
         )
         self._standing_orders = StandingOrders(parts, turnstile, zone, self._way_changed)
         self._alerts = HubAlerts(settings.gate_id, parts, self._idle, self._signs)
+        self._rollback = RollbackNews(lambda: _last_update(settings), self._signs)
         self._heart = heart
         self._report = Report(parts, turnstile, self._idle, self._tally, heart, live)
         self._outages = _Outages()
@@ -116,10 +124,19 @@ class Door:
         """Close everything, the turnstile before the journal, so that lost releases are recorded."""
         self._safely("goodbye", self._report.stopping)
         self._safely("goodbye", self._answers.record_left_out)
+        self._safely("goodbye", self._leave_sign)
         relay = self._parts.turnstile.part
         self._parts.close_devices()
         self._safely("goodbye", lambda: self._last_words(relay.lost() if relay else 0))
         self._parts.close_files()
+
+    def _leave_sign(self) -> None:
+        sign = self._settings.updating_sign
+        if sign is not None and sign.exists():
+            self._parts.display.show(Notice(word="updating", link=self._idle.link(self._now_ms())))
+
+    def _now_ms(self) -> int:
+        return self._parts.clock.now().monotonic_ms
 
     def _last_words(self, lost_pulses: int) -> None:
         journal = self._parts.journal.part
@@ -141,12 +158,13 @@ class Door:
         self._safely("orders", lambda: self._orders.turn(now))  # a guest does not wait for them
         self._safely("left out", lambda: self._answers.turn(now.monotonic_ms))
         self._safely("alerts", lambda: self._alerts.turn(now))
+        self._safely("rollback", lambda: self._rollback.turn(now))
         self._safely("journal", lambda: self._upkeep.turn(now))
         self._safely("screen", lambda: self._signs.rest(now.monotonic_ms))
         self._safely("report", lambda: self._report.turn(now, looked=look is not None))
 
     def _way_changed(self, outcomes: Sequence[Outcome]) -> None:
-        self._show(outcomes, self._parts.clock.now().monotonic_ms)
+        self._show(outcomes, self._now_ms())
 
     def _safely(self, duty: str, do: Callable[[], None]) -> None:
         try:

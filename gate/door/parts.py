@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import structlog
@@ -28,7 +29,9 @@ RetriedPart = Retried[Turnstile] | Retried[Inputs] | Retried[Voice] | Retried[Ke
 class DoorSettings(Value, frozen=True):
     """What the loop goes by, from `gate.config.DoorSection`.
 
-    `keys` verify signed tickets, `command_keys` orders of staff; both by key id.
+    `keys` verify signed tickets, `command_keys` orders of staff; both by key id. `updating_sign`: while this
+    file exists, a door that stops leaves UPDATING on its screen; `release_state`: see
+    `gate.store.update_note`.
     """
 
     gate_name: str
@@ -38,6 +41,8 @@ class DoorSettings(Value, frozen=True):
     rescan_after_ms: int = 1500
     retain_days: int = 30
     isolated_after_ms: int = 10_000
+    updating_sign: Path | None = None
+    release_state: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

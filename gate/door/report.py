@@ -61,6 +61,7 @@ class Report:
         self._live = live
         self._version = metadata.version("maguey-gate")
         self._turns = 0
+        self._frame_ms: int | None = None
 
     def turn(self, now: Now, *, looked: bool) -> None:
         """Report one turn of the loop.
@@ -69,6 +70,7 @@ class Report:
             the door ready: it can decide, or its screen says what is missing.
         """
         self._turns += 1
+        self._frame_ms = now.monotonic_ms if looked else self._frame_ms
         if looked or self._parts.eye.trouble() is not None:
             self._heart.ready()
         self._heart.beat(now.monotonic_ms, self._beats())
@@ -118,6 +120,7 @@ class Report:
             clock_offset_ms=now.offset_ms,
             clock_uncertainty_ms=now.uncertainty_ms,
             isolated=self._idle.is_isolated,
+            frame_ms=self._frame_ms,
         )
 
     def _troubles(self) -> PartsReport:

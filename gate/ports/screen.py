@@ -151,7 +151,15 @@ class StaffText(Value, frozen=True, tag="staff_text"):
     link: LinkView = LinkView()
 
 
-Announcement = DoubleEntry | StaffText
+class RolledBack(Value, frozen=True, tag="rolled_back"):
+    """A new release did not work here, so the one before runs again; for staff. `reason`: why, in English."""
+
+    version: str
+    reason: str
+    link: LinkView = LinkView()
+
+
+Announcement = DoubleEntry | StaffText | RolledBack
 """Screens shown between guests, each for its time."""
 Screen = Idle | VerdictScreen | OutOfOrder | Notice | Typing | Focus | Announcement
 
@@ -165,10 +173,15 @@ def seconds_shown(screen: Screen) -> float | None:
             return 2.0
         case Notice(word="slower"):
             return 3.0
-        case Typing() | DoubleEntry() | StaffText():
+        case Typing() | DoubleEntry() | StaffText() | RolledBack():
             return 10.0
         case _:
             return None
+
+
+def outlives_door(screen: Screen | None) -> bool:
+    """Whether a panel keeps showing it when the door ends, because the next one is about to start."""
+    return isinstance(screen, Notice) and screen.word == "updating"
 
 
 def _answer_stays(verdict: Verdict) -> float:

@@ -65,6 +65,7 @@ class Live(Value, frozen=True):
     decisions took, from the presented code to the durable commit; None before the first. `clock`: whether
     the hub has confirmed `at`; if so, the next two say how far off the machine's own clock is and how
     certain that is. `isolated`: no broker has been reached for a while.
+    `frame_ms`: when the newest frame was looked at, on the same clock as `monotonic_ms`; None before one.
     """
 
     at: Moment
@@ -81,6 +82,7 @@ class Live(Value, frozen=True):
     clock_offset_ms: int | None = None
     clock_uncertainty_ms: int | None = None
     isolated: bool = False
+    frame_ms: int | None = None
 
 
 class LiveReading(Value, frozen=True):

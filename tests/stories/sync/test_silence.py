@@ -14,7 +14,7 @@ from gate.rules.alert import Alert
 from gate.rules.model import Heard, Kind
 from sync.broker.mqtt import Connected, Disconnected, Message
 from sync.feed.fetcher import WantConfig
-from sync.wire.messages import GateStatus
+from sync.wire.messages import STATUS_TEXT, GateStatus
 from sync.wire.scans import encode_scans
 from tests.factories import NOW, a_record, an_admission
 from tests.sync_bench import TOPICS, Bench, seqs
@@ -261,6 +261,17 @@ def test_the_status_includes_journal_clock_and_cache(bench: Bench) -> None:
     bench.ack(3)
     bench.step(seconds=11)
     assert (bench.status().acked, bench.status().oldest_unacked_s) == (3, None)
+
+
+def test_the_status_says_that_a_release_was_rolled_back_as_long_as_it_is_so(bench: Bench) -> None:
+    bench.rollback = "1.1 was rolled back: " + "why " * 200
+    bench.step(seconds=11)
+    said = bench.status().parts["release"]
+    assert said.startswith("1.1 was rolled back: why why")
+    assert len(said) == STATUS_TEXT
+    bench.rollback = ""
+    bench.step(seconds=11)
+    assert "release" not in bench.status().parts
 
 
 def test_the_status_claims_nothing_about_an_unreadable_journal(bench: Bench) -> None:

@@ -49,6 +49,15 @@ def test_the_file_holds_the_newest_picture_and_nothing_is_left_beside_it(tmp_pat
     assert [found.name for found in tmp_path.iterdir()] == ["gate-1.png"]
 
 
+def test_a_file_that_is_to_persist_keeps_its_picture(tmp_path: Path) -> None:
+    device = make_device("file", path=tmp_path / "gate-1.png")
+    device.display(IDLE)
+    device.persist = True
+    device.cleanup()
+    with Image.open(tmp_path / "gate-1.png") as kept:
+        assert kept.tobytes() == IDLE.tobytes()
+
+
 def test_the_same_picture_again_writes_and_prints_nothing(tmp_path: Path) -> None:
     """The panel's thread sends a picture again and again; a file or a terminal needs it once."""
     path, written = tmp_path / "gate-1.png", list[str]()

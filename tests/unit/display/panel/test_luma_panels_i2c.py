@@ -205,6 +205,15 @@ def test_cleanup_blanks_the_panel_and_closes_the_bus(glass: I2cGlass, chip: Any)
     assert not glass.is_open
 
 
+def test_a_panel_that_is_to_persist_keeps_its_picture(glass: I2cGlass, chip: Any) -> None:
+    device = make_device(chip)
+    device.display(sample("updating"))
+    device.persist = True
+    device.cleanup()
+    assert glass.is_lit
+    assert not glass.is_open
+
+
 def test_cleanup_of_a_lost_panel_closes_the_bus(glass: I2cGlass, chip: Any) -> None:
     device = make_device(chip)
     glass.answers = False

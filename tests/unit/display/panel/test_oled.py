@@ -53,6 +53,7 @@ class Glass:
     width, height = NORM
 
     def __init__(self) -> None:
+        self.persist = False
         self.changed = threading.Condition()
         self.unplugged = False
         self.error: Exception = OSError(121, "Remote I/O error")
@@ -491,6 +492,16 @@ def test_close_blanks_the_panel_and_ends_the_thread(glass: Glass, clock: Clock) 
     assert glass.pictures[-1] == bytes(128 * 64 // 8)
     assert glass.cleaned == 1
     assert not [thread for thread in threading.enumerate() if thread.name == "screen"]
+
+
+def test_updating_stays_on_the_panel_when_the_door_ends(glass: Glass, clock: Clock) -> None:
+    panel = OledDisplay(glass.make, "en", ZONE, clock)
+    panel.show(SCREENS["welcome"])
+    glass.shows(picture("welcome"))
+    panel.show(SCREENS["updating"])
+    panel.close()
+    assert glass.pictures[-1] == picture("updating")
+    assert (glass.persist, glass.cleaned) == (True, 1)
 
 
 def test_closing_twice_or_with_a_dead_panel_is_harmless(glass: Glass, clock: Clock) -> None:

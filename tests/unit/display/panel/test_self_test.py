@@ -19,6 +19,7 @@ class Glass:
     """A working panel that remembers what it showed; it can break after a number of pictures."""
 
     def __init__(self, size: Size, breaks_after: int | None = None) -> None:
+        self.persist = False
         self.width, self.height = size
         self.pictures: list[Image.Image] = []
         self.contrasts: list[int] = []

@@ -19,6 +19,7 @@ from gate.ports.screen import (
     Notice,
     OutOfOrder,
     Part,
+    RolledBack,
     Screen,
     StaffText,
     Typing,
@@ -445,3 +446,8 @@ def test_out_of_order_says_what_is_broken_and_the_next_step_in_both_languages() 
 def test_each_notice_has_its_headline_and_icon(screen: Notice, headline: str, icon: str) -> None:
     page = compose(screen, "en", ZONE)
     assert (page.headline, page.icon) == (headline, icon)
+
+
+def test_a_release_that_was_rolled_back_is_named_with_its_reason() -> None:
+    page = compose(RolledBack(version="1.3.0", reason="No new frame"), "es", ZONE)
+    assert (page.headline, page.lines) == ("NO ACTUALIZADO", ("1.3.0: No new frame",))

@@ -15,7 +15,7 @@ from gate.ports.screen import Idle, Notice, OutOfOrder, Part, Screen, VerdictScr
 from gate.rules.model import Flag, Reason, Ruling, Status
 from gate.rules.presence import STUCK_MS
 from gate.store.link_row import LinkNote
-from gate.store.live_file import read_live
+from gate.store.live_file import Live, read_live
 from tests.doors import Bench, TreacherousTurnstile
 from tests.factories import an_admission, code_id
 
@@ -151,6 +151,21 @@ def test_a_journal_damaged_beyond_reading_is_set_aside_and_admissions_are_flagge
     assert "lost" in told.parts.journal
     (kept,) = bench.folder.glob("journal.damaged-*.db")
     assert kept.read_bytes() == b"no database" * 1000
+
+
+def test_the_live_file_tells_when_the_newest_frame_was_looked_at(bench: Bench) -> None:
+    def told() -> Live:
+        live = read_live(bench.folder / "run" / "door.json", bench.clock.now()).live
+        assert live is not None
+        return live
+
+    bench.wait(1.1)
+    seen = told()
+    assert seen.frame_ms == seen.monotonic_ms
+    bench.clock.monotonic_ms += 3_000
+    bench.door.step()  # without a frame
+    assert told().frame_ms is not None
+    assert told().monotonic_ms - (told().frame_ms or 0) >= 3_000
 
 
 def test_a_damaged_cache_admits_nobody_and_says_so(bench: Bench) -> None:
