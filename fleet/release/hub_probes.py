@@ -39,7 +39,7 @@ class HubProbes:
     def refusal(self, version: str) -> str:
         """See `Probes`. A release may find its tables missing: they are made when it starts."""
         try:
-            answer = ask_program(self._program(version), ["gates", "--json"], GATES_S, _USER)
+            answer = ask_program(self._program(version), ["gate", "list", "--json"], GATES_S, _USER)
         except ProbeError as error:
             return f"It gives no answer: {error}."
         if answer.code == WRONG_CONFIGURATION:
