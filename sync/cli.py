@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import secrets
 import signal
 import sys
 import threading
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -33,7 +35,8 @@ from sync.broker.mqtt import BrokerAddress, MqttLink
 from sync.claims.claim_inbox import FromDoor
 from sync.claims.hotline import HotlineServer
 from sync.upload.outbox import Outbox
-from sync.wire.topics import Topics
+from sync.wire.enrolment import EnrolToken, read_token
+from sync.wire.topics import GATE_ID, Topics
 
 app = typer.Typer(
     help="Sends a gate's scans to the hub and keeps the gate's tickets up to date.",
@@ -43,6 +46,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.callback()(common_options)
+_LONGEST_TOKEN = 1024
+
 _Config = Annotated[Path, config_option("gate.toml")]
 
 
@@ -123,6 +128,87 @@ def _broker(settings: GateFile) -> BrokerAddress:
         cert_file=hub.cert_file,
         key_file=hub.key_file,
     )
+
+
+@app.command()
+def enrol(  # noqa: PLR0913, PLR0917 – a command line's options
+    hub: Annotated[str, typer.Option(help="The hub's address, for example https://hub.club:8443.")],
+    gate: Annotated[str, typer.Option(help="The gate's id at the hub.")],
+    folder: Annotated[Path, typer.Option("--dir", help="For ca.pem, gate.pem, gate.key and token.")] = Path(
+        "/var/lib/maguey-sync"
+    ),
+    owner: Annotated[str, typer.Option(help="Whom the files are given to.")] = "maguey-sync",
+    host_key: Annotated[Path, typer.Option(help="This machine's SSH host key (Ed25519).")] = Path(
+        "/etc/ssh/ssh_host_ed25519_key"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False,
+) -> None:
+    """Make this machine a gate. Run as root, with the token of 'maguey-hub enrol' on standard input.
+
+    The key is made here and never leaves. An earlier run that was cut off is finished. A machine that is that
+    gate already says so, and nothing is changed; to make it anew, remove --dir first.
+    """
+    from sync.identity.enrolment import Applicant, enrolled_until, read_host_key
+    from sync.identity.enrolment import enrol as become
+    from sync.identity.files import IdentityFiles
+
+    files = IdentityFiles(
+        authority=folder / "ca.pem",
+        certificate=folder / "gate.pem",
+        key=folder / "gate.key",
+        token=folder / "token",
+        owner=owner if os.geteuid() == 0 else "",
+    )
+    url = _checked_call(hub, gate)
+    if (until := enrolled_until(files, gate, datetime.now(UTC))) is not None:
+        _say_enrolled(gate, until, {}, already=True, as_json=as_json)
+        return
+    applicant = Applicant(
+        url=url,
+        gate_id=gate,
+        token=_enrol_token(),
+        own_token=secrets.token_urlsafe(32),
+        host_key=read_host_key(host_key),
+    )
+    answer = become(files, applicant)
+    until = enrolled_until(files, gate, datetime.now(UTC))
+    assert until is not None
+    _say_enrolled(gate, until, answer.command_keys, already=False, as_json=as_json)
+
+
+def _checked_call(hub: str, gate: str) -> str:
+    from sync.identity.hub_line import hub_address
+
+    try:
+        if GATE_ID.fullmatch(gate):
+            return hub_address(hub)
+    except ValueError as error:
+        raise ConfigError(f"--hub: {hub[:80]!r}: {error}.") from None
+    raise ConfigError(f"--gate: {gate[:64]!r} is no gate's id: 1 to 64 letters, digits, '-', '_' or '.'.")
+
+
+def _enrol_token() -> EnrolToken:
+    try:
+        return read_token(sys.stdin.read(_LONGEST_TOKEN))
+    except ValueError:
+        raise ConfigError(
+            "Standard input has no enrolment token. Make one at the hub: maguey-hub enrol GATE --host-key "
+            "SHA256:…"
+        ) from None
+
+
+def _say_enrolled(gate: str, until: datetime, keys: dict[str, str], *, already: bool, as_json: bool) -> None:
+    if as_json:
+        said = {"gate": gate, "until": until, "command_keys": keys, "already": already}
+        typer.echo(msgspec.json.encode(said).decode())
+        return
+    typer.echo(
+        f"{gate} is enrolled{' already' if already else ''}, until {until:%Y-%m-%d}; sync renews it by itself"
+    )
+    if keys:
+        typer.echo(
+            "\n".join(["gate.toml:", "[command_keys]", *(f'{name} = "{key}"' for name, key in keys.items())])
+        )
 
 
 @app.command()

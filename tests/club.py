@@ -6,6 +6,8 @@ import contextlib
 import grp
 import queue
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,9 +43,33 @@ class Venue:
     config: HubConfig
     file: Path
 
+    def restart_broker(self) -> None:
+        """As systemd does, once the authority has ended it because of its new gates."""
+        until((self.folders.authority / "told.json").exists)
+        self.broker.stop()
+        self.broker.start()
+
     def client(self, name: str, identity: Path) -> BrokerClient:
         """Somebody at the gates' listener. `identity`: certificate and key in one file."""
         return BrokerClient(self.folders.broker / "ca.pem", identity, self.broker.port, name)
+
+    @contextlib.contextmanager
+    def web(self, log: Path) -> Iterator[str]:
+        """`maguey-hub web` over TLS; its address."""
+        port, tls = free_port(), self.folders.hub
+        with self.file.open("a") as file:
+            file.write(f'[web]\nport = {port}\ncert_file = "{tls}/web.pem"\nkey_file = "{tls}/web.key"\n')
+        command = [sys.executable, "-m", "hub.cli.main", "web", "--config", str(self.file)]
+        with (
+            log.open("w") as errors,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as running,
+        ):
+            try:
+                assert running.stdout is not None
+                assert running.stdout.readline() == f"listening on https://127.0.0.1:{port}\n"
+                yield f"https://127.0.0.1:{port}"
+            finally:
+                running.terminate()
 
     def hub_client(self, name: str) -> BrokerClient:
         """The hub, at its own listener."""
@@ -51,6 +77,19 @@ class Venue:
         both = tls / "both.pem"
         both.write_bytes((tls / "hub.pem").read_bytes() + (tls / "hub.key").read_bytes())
         return BrokerClient(tls / "ca.pem", both, port, name)
+
+
+def quiet_venue(home: Path, dsn: str) -> HubConfig:
+    """A venue with an authority, whose broker does not run."""
+    folders = Folders(authority=home / "ca", broker=home / "broker", hub=home / "tls")
+    make_missing(folders, ["127.0.0.1"], Owners(), datetime.now(UTC))
+    authority = Authority(
+        dir=str(folders.authority),
+        broker_dir=str(folders.broker),
+        broker_pid_file=str(home / "none.pid"),
+    )
+    mqtt_at = Mqtt(ca_file=str(folders.hub / "ca.pem"))
+    return HubConfig(venue=VENUE, postgres=Postgres(dsn=dsn), mqtt=mqtt_at, authority=authority)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import NamedTuple
 
 from psycopg.rows import DictRow
@@ -33,19 +34,20 @@ def begin_to_follow(conn: Connection) -> None:
     conn.execute(query("listen_authority_done"))
 
 
-def lock_out_steps(conn: Connection, gate_id: str, begun: float, wait_s: float) -> Iterator[LockOutProof]:
-    """Each step when it is noted; fewer if not all are within `wait_s`.
+def lock_out_steps(conn: Connection, gate_id: str, begun: datetime, wait_s: float) -> Iterator[LockOutProof]:
+    """Each step once it is noted; fewer if not all are within `wait_s`.
 
     :param conn: in autocommit, and listening.
-    :param begun: of `time.monotonic`.
+    :param begun: by the clock of the authority's machine, which is the hub's.
     """
+    gives_up = time.monotonic() + wait_s
     told = 0
     never = threading.Event()
-    while (left := begun + wait_s - time.monotonic()) > 0:
-        row = lock_out_row(conn, gate_id)
-        done = [words for column, words in STEPS.items() if row and row[column] is not None]
-        for words in done[told:]:
-            yield LockOutProof(words, time.monotonic() - begun)
+    while (left := gives_up - time.monotonic()) > 0:
+        row = lock_out_row(conn, gate_id) or {}
+        done = [(words, row[column]) for column, words in STEPS.items() if row.get(column) is not None]
+        for words, at in done[told:]:
+            yield LockOutProof(words, max(0.0, (at - begun).total_seconds()))
         told = len(done)
         if told == len(STEPS):
             return

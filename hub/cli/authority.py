@@ -1,21 +1,34 @@
-"""``maguey-hub authority``: who signs for the gates, and who tells the broker."""
+"""``maguey-hub authority`` and ``enrol``: who signs for the gates, and for whom."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import secrets
 import signal
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
+from hub.authority.certificates import certificate_digest_of_pem
+from hub.authority.enrolment import HOST_KEY, TOKEN_LIFE, NewToken, make_enrolment, read_authority
 from hub.authority.folders import PRODUCTION, Folders, Owners, make_missing
-from hub.cli.common import ConfigOption, plain_errors
+from hub.cli.common import (
+    ConfigOption,
+    DecidedByOption,
+    GateArgument,
+    JsonOption,
+    decided_by,
+    open_database,
+    plain_errors,
+)
 from hub.config import Authority, read_hub_config
 from hub.errors import NOTHING_CHANGED, UsageError
+from sync.wire.enrolment import EnrolToken
 
 _DEFAULTS = Authority()
 _HUB_DIR = Path("/etc/maguey/tls")
@@ -70,6 +83,45 @@ def serve(config: ConfigOption) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # before the worker's thread, which inherits it
     with plain_errors(), authority_worker(read_hub_config(config)):
         signal.sigwait(ends)
+
+
+@app.command()
+def enrol(
+    gate: GateArgument,
+    config: ConfigOption,
+    host_key: Annotated[
+        str,
+        typer.Option(help="The machine's SSH host key (Ed25519) as ssh-keygen -l prints it: SHA256:…"),
+    ],
+    actor: DecidedByOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Let one machine become this gate: print a token for maguey-sync enrol, good once and for 15 minutes.
+
+    An earlier token of the gate is no longer good. When it is used, what the gate had is revoked.
+    """
+    wrong = (
+        []
+        if HOST_KEY.fullmatch(host_key)
+        else [f"--host-key: {host_key[:80]!r}; expected SHA256:…, 43 letters."]
+    )
+    with open_database(config, wrong) as (settings, conn):
+        now = datetime.now(UTC)
+        authority = certificate_digest_of_pem(read_authority(settings.mqtt.ca_file))
+        made = NewToken(
+            gate_id=gate,
+            host_key=host_key,
+            expires_at=now + TOKEN_LIFE,
+            token=EnrolToken(secret=secrets.token_hex(32), authority=authority),
+        )
+        make_enrolment(conn, settings.venue, made, decided_by(actor), now)
+    if as_json:
+        said = {"gate": gate, "token": made.token.text, "expires_at": made.expires_at}
+        typer.echo(msgspec.json.encode(said).decode())
+        return
+    typer.echo(made.token.text)
+    until = f"{made.expires_at.astimezone():%H:%M}"
+    typer.echo(f"Until {until}, on that machine: maguey-sync enrol --hub https://… --gate {gate}", err=True)
 
 
 def _host_mistakes(hosts: Sequence[str]) -> Iterator[str]:

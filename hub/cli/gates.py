@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -180,19 +179,22 @@ def revoke(  # noqa: PLR0913, PLR0917 – a command line's options
     is proved. There is no way back: a gate that is found becomes a new gate, with another id. Exit code 1 if
     it was revoked but the broker has not proved that it is locked out.
     """
-    who, begun = decided_by(actor), time.monotonic()
+    who, now = decided_by(actor), datetime.now(UTC)
     with open_database(config, reason_mistakes(reason, who)) as (settings, conn):
         begin_to_follow(conn)
-        now = datetime.now(UTC)
         said = revoke_gate(conn, settings.venue, gate, actor=who, reason=reason, now=now, stolen=stolen)
-        _say_step(said, time.monotonic() - begun)
-        for step in lock_out_steps(conn, gate, begun, wait):
+        _say_step(said, _since(now))
+        for step in lock_out_steps(conn, gate, now, wait):
             _say_step(*step)
         for line in leave_home(conn, gate, who, reason, now):
-            _say_step(line, time.monotonic() - begun)
+            _say_step(line, _since(now))
         row = lock_out_row(conn, gate)
     if row is None or row["refused_at"] is None:
         fail(what_is_missing(row))
+
+
+def _since(begun: datetime) -> float:
+    return (datetime.now(UTC) - begun).total_seconds()
 
 
 def _say_step(words: str, seconds: float) -> None:

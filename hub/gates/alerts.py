@@ -129,6 +129,11 @@ _ADVICE = {
         "The gate was granted many tickets and sent no scan with them; other gates refuse their guests. "
         "Check that it is in its place and works. If it is stolen, revoke it, which frees them.",
     ),
+    "enrolment": (
+        "enrolment refused",
+        "Somebody showed a token of this gate that was used, too old, or for another machine; audit_log says "
+        "which. If that was nobody of yours, make no further token until you know who.",
+    ),
     "flooding": (
         "gate flooding",
         "It sends more than any door can. What exceeds its budgets is not stored, and the other gates go on. "

@@ -93,6 +93,15 @@ def public_line(key_id: str, key: Ed25519PrivateKey) -> str:
     return f'{key_id} = "{base64.b64encode(public).decode()}"'
 
 
+def command_keys_of(config: Commands) -> dict[str, str]:
+    """The configured key's public half, as ``[command_keys]`` has it; empty if there is none to use."""
+    try:
+        made = signer(config)
+    except ConfigError:
+        return {}
+    return {made.key_id: base64.b64encode(made.key.public_key().public_bytes_raw()).decode()}
+
+
 def signer(config: Commands) -> Signer:
     """The configured key. Raises `ConfigError`: there is none, or it cannot be used."""
     if config.key_file is None or config.key_id is None:

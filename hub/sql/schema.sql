@@ -3942,13 +3942,12 @@ begin
     perform pair_codes(v_codes_twice, p_moved || v_annulled, p_venue);
 end
 $$;
-CREATE FUNCTION public.take_enrolment(p_venue text, p_gate text, p_token_hash text, p_host_key text, p_signed boolean, p_request text, p_new_token_hash text, p_now timestamp with time zone) RETURNS jsonb
+CREATE FUNCTION public.take_enrolment(p_venue text, p_gate text, p_token_hash text, p_host_key text, p_signed boolean, p_request text, p_content text, p_new_token_hash text, p_now timestamp with time zone) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
     v_enrolment enrolments;
-    v_content constant text := encode(sha256(convert_to(p_new_token_hash || p_request, 'UTF8')), 'hex');
     v_refused text;
     v_request uuid;
 begin
@@ -3961,7 +3960,7 @@ begin
         when v_enrolment.gate_id <> p_gate then 'another gate'
         when is_revoked(p_gate) then 'revoked'
         when not p_signed or v_enrolment.host_key <> p_host_key then 'another machine'
-        when v_enrolment.content <> v_content then 'used'
+        when v_enrolment.content <> p_content then 'used'
         when p_now >= v_enrolment.expires_at then 'late'
     end;
     if v_refused is not null then
@@ -3970,7 +3969,7 @@ begin
     elsif v_enrolment.content is null then
         insert into certificate_requests (gate_id, purpose, request, token_hash)
         values (p_gate, 'enrol', p_request, p_new_token_hash) returning id into v_request;
-        update enrolments set used_at = p_now, content = v_content, request_id = v_request
+        update enrolments set used_at = p_now, content = p_content, request_id = v_request
         where token_hash = p_token_hash;
     end if;
     return jsonb_build_object('request', coalesce(v_request, v_enrolment.request_id));
@@ -6239,8 +6238,8 @@ REVOKE ALL ON FUNCTION public.table_sale_refusal(p_event public.events, p_table 
 GRANT ALL ON FUNCTION public.table_sale_refusal(p_event public.events, p_table public.event_vip_tables, p_package jsonb, p_guests integer, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.take_effect(p_stored public.scan_logs[], p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb, p_venue text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.take_effect(p_stored public.scan_logs[], p_moved uuid[], p_at timestamp with time zone[], p_ms bigint[], p_places jsonb, p_venue text) TO service_role;
-REVOKE ALL ON FUNCTION public.take_enrolment(p_venue text, p_gate text, p_token_hash text, p_host_key text, p_signed boolean, p_request text, p_new_token_hash text, p_now timestamp with time zone) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.take_enrolment(p_venue text, p_gate text, p_token_hash text, p_host_key text, p_signed boolean, p_request text, p_new_token_hash text, p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.take_enrolment(p_venue text, p_gate text, p_token_hash text, p_host_key text, p_signed boolean, p_request text, p_content text, p_new_token_hash text, p_now timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.take_enrolment(p_venue text, p_gate text, p_token_hash text, p_host_key text, p_signed boolean, p_request text, p_content text, p_new_token_hash text, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.take_lend_answer(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.take_lend_answer(p_venue text, p_home text, p_scan uuid, p_code_hash text, p_lent boolean, p_used boolean, p_heard text[], p_now timestamp with time zone, p_fresh interval) TO service_role;
 REVOKE ALL ON FUNCTION public.take_locks(p_names text[], p_shared boolean) FROM PUBLIC;

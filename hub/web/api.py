@@ -8,16 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
-import math
 import re
-import secrets
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from uuid import UUID
 
-import msgspec
 import psycopg
 from litestar import Litestar, MediaType, Request, Response, get
 from litestar.datastructures import State
@@ -25,7 +20,7 @@ from litestar.exceptions import HTTPException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.params import FromPath, Parameter
 from litestar.response import Stream
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from gate.common.foreign import read_json
@@ -37,12 +32,11 @@ from hub.db.connection import Connection, conninfo, retry_conflicts
 from hub.db.statements import query
 from hub.feed.config_bounds import bounded
 from hub.feed.snapshot import SnapshotBody, SnapshotCache, SnapshotPlan, body_of, etag, plan_snapshot
+from hub.web.enrolment import authority_certificate, enroll, renew
+from hub.web.gate_identity import ConnectionsPool, authenticate_gate, pool_of
 from hub.web.problems import Problem, on_any_error, on_database_error, on_http_error
-from hub.web.request_limits import identify_gate
 from sync.wire.messages import LARGEST, GateConfig
-from sync.wire.topics import GATE_ID
 
-Pool = ConnectionPool[psycopg.Connection[DictRow]]
 NDJSON = "application/x-ndjson"
 POOL_SIZE = 8
 _POOL_SECONDS = 3.0
@@ -51,16 +45,6 @@ _LOOK_S = 5.0
 _RANGE = re.compile(r"bytes=(\d{1,15})-")
 """The only form of Range that is understood: from a byte to the end. Others get everything (RFC 9110,
 14.2)."""
-_NOBODY = secrets.token_hex(32)
-"""The hash of a token nobody has, so that an unknown gate is refused as slowly as a wrong token."""
-
-
-class Gate(msgspec.Struct, frozen=True):
-    """A gate that has identified itself."""
-
-    gate_id: str
-    venue: str
-    name: str
 
 
 def make_app(config: HubConfig, seldom: Seldom | None = None) -> Litestar:
@@ -69,7 +53,7 @@ def make_app(config: HubConfig, seldom: Seldom | None = None) -> Litestar:
     :param seldom: takes the log lines that anybody can cause.
     """
     seldom = seldom or Seldom()
-    pool: Pool = ConnectionPool(
+    pool: ConnectionsPool = ConnectionPool(
         conninfo(config.postgres.dsn),
         kwargs={"row_factory": dict_row},
         min_size=1,
@@ -90,8 +74,8 @@ def make_app(config: HubConfig, seldom: Seldom | None = None) -> Litestar:
             pool.close(timeout=1.0)
 
     return Litestar(
-        [healthz, readyz, gate_config, admissions],
-        state=State({"pool": pool, "snapshots": SnapshotCache(), "seldom": seldom}),
+        [healthz, readyz, gate_config, admissions, authority_certificate, enroll, renew],
+        state=State({"pool": pool, "hub": config, "snapshots": SnapshotCache(), "seldom": seldom}),
         lifespan=[lifespan],
         openapi_config=OpenAPIConfig(title="Maguey hub", version="1"),
         exception_handlers={
@@ -111,7 +95,7 @@ async def _log_counted(seldom: Seldom) -> None:
 
 def token_hashes(app: Litestar) -> dict[str, str]:
     """The SHA-256 of every valid token, by gate. Raises what Postgres raises."""
-    with _pool(app.state).connection() as conn:
+    with pool_of(app.state).connection() as conn:
         return {row["gate_id"]: row["token_hash"] for row in conn.execute(query("gate_tokens"))}
 
 
@@ -124,7 +108,7 @@ def healthz() -> str:
 @get("/readyz", media_type=MediaType.TEXT, sync_to_thread=True)
 def readyz(state: State) -> str:
     """The database answers too, and is migrated."""
-    with _pool(state).connection() as conn:
+    with pool_of(state).connection() as conn:
         conn.execute(query("ready"))
     return "ready\n"
 
@@ -141,8 +125,8 @@ def gate_config(gate_id: FromPath[str], request: Request[Any, Any, State]) -> Ga
     Within an hour of the doors, the first gate that asks has the night's tickets divided among its gates, if
     that is its policy. `lent` are those of the gate's own that it may no longer admit alone.
     """
-    with _pool(request.app.state).connection() as conn:
-        gate = _authenticate(conn, gate_id, request)
+    with pool_of(request.app.state).connection() as conn:
+        gate = authenticate_gate(conn, gate_id, request)
         retry_conflicts(lambda: _assign_home_gates(conn, gate_id))
         events = conn.execute(query("gate_config_events"), {"gate_id": gate_id}).fetchall()
         # after the nights, so that `lent` is never older than the home gates it comes with
@@ -179,8 +163,8 @@ def admissions(
     """
     gzip = "gzip" in request.headers.get("accept-encoding", "")
     night = str(event_id)
-    with _pool(request.app.state).connection() as conn:
-        _authenticate(conn, gate_id, request)
+    with pool_of(request.app.state).connection() as conn:
+        authenticate_gate(conn, gate_id, request)
         _check_serves(conn, gate_id, night)
         # the snapshot's transaction begins after this one
         conn.rollback()
@@ -213,7 +197,7 @@ def _whole(state: State, wanted: SnapshotPlan, gzip: bool) -> SnapshotBody:
     """All of a night, no older than `wanted`: a body that another request has written, or a new one."""
     snapshots: SnapshotCache = state.snapshots
     night = wanted.header.event_id
-    with snapshots.alone(night, gzip), _pool(state).connection() as conn:
+    with snapshots.alone(night, gzip), pool_of(state).connection() as conn:
         found = _found(conn, night, 0, 0)
         body = snapshots.between(night, gzip, wanted.place, found.place)
         if body is None:
@@ -243,39 +227,6 @@ def _answer(body: SnapshotBody, gzip: bool, start: int) -> Response[Any]:
 def _back_to_normal(conn: Connection) -> None:
     conn.isolation_level = None
     conn.read_only = None
-
-
-def _pool(state: State) -> Pool:
-    pool: Pool = state.pool
-    return pool
-
-
-def _authenticate(conn: Connection, gate_id: str, request: Request[Any, Any, State]) -> Gate:
-    """The gate in the path, if the token is its own. Raises `Problem`."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        detail = "Send the gate's token: 'Authorization: Bearer <token>'. It is in the gate's configuration."
-        raise Problem(401, "No token", detail)
-    if not GATE_ID.fullmatch(gate_id):
-        detail = "A gate's id is 1 to 64 letters, digits, '-', '_' or '.'. Check gate_id in gate.toml."
-        raise Problem(404, "No such gate", detail)
-    row = conn.execute(query("gate"), {"gate_id": gate_id}).fetchone()
-    given = hashlib.sha256(token.encode()).hexdigest()
-    # also compared for a gate that does not exist, so that the time reveals nothing
-    known = (row["token_hash"] if row else None) or _NOBODY
-    if not hmac.compare_digest(given, known) or row is None or row["token_hash"] is None:
-        detail = (
-            f"This token does not belong to gate '{gate_id}'. Check gate id and token, or enrol it again."
-        )
-        raise Problem(401, "Wrong token", detail)
-    if row["revoked"]:
-        detail = f"Gate '{gate_id}' was revoked. Ask the owner; a new enrolment is needed."
-        raise Problem(403, "Gate revoked", detail)
-    wait = identify_gate(request.scope["state"], gate_id)
-    if wait:
-        detail = f"Gate '{gate_id}' asks too often. Is somebody else using its token?"
-        raise Problem(429, "Too many requests", detail, {"Retry-After": str(math.ceil(wait))})
-    return Gate(row["gate_id"], row["venue"], row["name"])
 
 
 def _check_serves(conn: Connection, gate_id: str, event_id: str) -> None:

@@ -45,7 +45,7 @@ class HubUnreachable(FetchError):
 
 
 class HubRefused(FetchError):
-    """The hub does not know what was requested, or refuses it to this gate (403, 404)."""
+    """The hub does not know what was requested, or refuses it to this gate (403, 404, 410)."""
 
 
 class FetchedFeed(Value, frozen=True):
@@ -190,7 +190,7 @@ class HubClient:
         status = answer.status_code
         if status != requests.codes.ok:
             answer.close()
-            kind = HubRefused if status in (403, 404) else FetchError
+            kind = HubRefused if status in (403, 404, 410) else FetchError
             raise kind(f"{url}: the hub says {status} {answer.reason}.{_hint(status)}")
         return answer
 
@@ -247,6 +247,8 @@ def _hint(status: int) -> str:
         return " Redirects are not followed: set hub.url to the hub's own address."
     if status in (401, 403):
         return " Check the gate's token file, and whether the gate was revoked."
+    if status == 410:
+        return " This gate was revoked for good. Add a new one at the hub, and enrol this machine as that."
     return " Check that the hub's database is migrated and knows this gate." if status == 404 else ""
 
 

@@ -491,7 +491,7 @@ def test_a_refusal_by_the_hub_is_told_apart_from_trouble(hub: type[Hub], client:
         client.fetch()
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 500])
+@pytest.mark.parametrize("status", [401, 403, 404, 410, 500])
 def test_a_refusal_says_what_to_do_and_never_shows_the_token(
     hub: type[Hub], client: Client, status: int
 ) -> None:

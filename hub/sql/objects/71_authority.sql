@@ -89,15 +89,15 @@ $$;
 
 -- Somebody shows a token. Returns {"request": id} of what the authority is to sign, or {"refused": why}: 'unknown' to a
 -- stranger, and otherwise what staff is told too. The same request again gets the same answer.
--- p_host_key: the fingerprint of the machine's SSH key; p_signed: whether what it sent is signed with it.
+-- p_host_key: the fingerprint of the machine's SSH key; p_signed: whether what it sent is signed with it. p_content: the
+-- hash of the new key and token.
 create or replace function take_enrolment(
-    p_venue text, p_gate text, p_token_hash text, p_host_key text, p_signed boolean, p_request text,
+    p_venue text, p_gate text, p_token_hash text, p_host_key text, p_signed boolean, p_request text, p_content text,
     p_new_token_hash text, p_now timestamptz
 ) returns jsonb
 language plpgsql set search_path = public, pg_temp as $$
 declare
     v_enrolment enrolments;
-    v_content constant text := encode(sha256(convert_to(p_new_token_hash || p_request, 'UTF8')), 'hex');
     v_refused text;
     v_request uuid;
 begin
@@ -110,7 +110,7 @@ begin
         when v_enrolment.gate_id <> p_gate then 'another gate'
         when is_revoked(p_gate) then 'revoked'
         when not p_signed or v_enrolment.host_key <> p_host_key then 'another machine'
-        when v_enrolment.content <> v_content then 'used'
+        when v_enrolment.content <> p_content then 'used'
         when p_now >= v_enrolment.expires_at then 'late'
     end;
     if v_refused is not null then
@@ -119,7 +119,7 @@ begin
     elsif v_enrolment.content is null then
         insert into certificate_requests (gate_id, purpose, request, token_hash)
         values (p_gate, 'enrol', p_request, p_new_token_hash) returning id into v_request;
-        update enrolments set used_at = p_now, content = v_content, request_id = v_request
+        update enrolments set used_at = p_now, content = p_content, request_id = v_request
         where token_hash = p_token_hash;
     end if;
     return jsonb_build_object('request', coalesce(v_request, v_enrolment.request_id));

@@ -341,8 +341,8 @@ def test_a_gate_reads_only_its_own_data(client: TestClient[Any], world: World, e
     assert_problem(client.get(path(other, gate="gate-2"), headers=AUTH), 401)
     assert_problem(client.get(path(other), headers=AUTH), 403)
     world.run("UPDATE gates SET status = 'revoked', revoked_at = now() WHERE gate_id = 'gate-1'")
-    assert_problem(client.get(path(event), headers=AUTH), 403)
-    assert_problem(client.get("/api/gates/gate-1/config", headers=AUTH), 403)
+    assert_problem(client.get(path(event), headers=AUTH), 410)
+    assert_problem(client.get("/api/gates/gate-1/config", headers=AUTH), 410)
 
 
 @pytest.mark.parametrize("how", ["status = 'revoked'", "revoked_at = now()"])

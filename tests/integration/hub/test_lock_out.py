@@ -27,12 +27,9 @@ def venue(tmp_path: Path, dsn: str, conn: Connection) -> Iterator[Venue]:
     """Three gates, and an authority that serves."""
     for number in (1, 2, 3):
         add_gate(conn, VENUE, GateEntry(gate_id=f"gate-{number}"), "Eva")
-    with open_venue(tmp_path, dsn) as made:
-        made.broker.stop()  # it reads the list when it starts
-        with authority_worker(made.config):
-            until((made.folders.authority / "told.json").exists)
-            made.broker.start()
-            yield made
+    with open_venue(tmp_path, dsn) as made, authority_worker(made.config):
+        made.restart_broker()
+        yield made
 
 
 class Talker:

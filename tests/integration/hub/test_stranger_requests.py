@@ -142,7 +142,7 @@ def test_a_revoked_gate_behind_an_exhausted_address_is_a_stranger(config: HubCon
             hub.ask(STRANGER, CONFIG, "wrong")
         assert hub.ask(STRANGER, CONFIG, TOKEN)[0] == 200
         world.run("UPDATE gates SET status = 'revoked', revoked_at = now() WHERE gate_id = 'gate-1'")
-        assert hub.ask(STRANGER, CONFIG, TOKEN)[0] == 403
+        assert hub.ask(STRANGER, CONFIG, TOKEN)[0] == 410
         now[0] += 6
         assert hub.ask(STRANGER, CONFIG, TOKEN)[0] == 429
 
