@@ -22,7 +22,7 @@ from gate.common.findings import Check, check_made
 from gate.common.retried import Retried
 from gate.common.systemd import Notifier, watchdog_ms
 from gate.common.watchdog import Heart
-from gate.config import CameraSection, GateFile, command_keys, public_keys
+from gate.config import CameraSection, GateFile, command_keys, public_keys, wired_pins
 from gate.hotline.client import Hotline, HubLine
 from gate.ports.devices import Dark, Display, Eye, Inputs, Keypad, Look, Scanner, Turnstile, Voice
 from gate.ports.screen import Screen
@@ -250,8 +250,6 @@ def words(config: GateFile, screen: Screen) -> Page:
 
 def device_checks(config: GateFile, *, is_running: bool) -> list[tuple[str, Check]]:
     """The device checks of `doctor`, without the devices that a running door has open."""
-    from gate.diagnostics.checks import wired_pins
-
     pins = wired_pins(config)
     always: list[tuple[str, Check]] = [
         ("decoder", health.check_decoder),

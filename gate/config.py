@@ -13,17 +13,24 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 
 from gate.common.config_file import read_config_text
+from gate.common.hosts import is_host, is_web_address
 from gate.common.public_key import read_public_key
 from gate.common.toml_settings import load_settings, settings_problems
 from gate.common.value import Value
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
-Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Seconds = Annotated[float, Meta(ge=0.001, le=86_400)]
+"""At least a millisecond, which is what they are counted in."""
 Pin = Annotated[int, Meta(ge=0, le=27)]
 """The Broadcom number of a GPIO."""
 LONGEST_SOCKET = 107
 """Bytes of a local socket's path: `sun_path` has 108, and the last is a NUL (unix(7))."""
 MADE_BY = "`maguey-fleet up` writes it; by hand, copy config/gate.toml there and fill it in."
+_I2C_PINS = {0: (0, 1), 1: (2, 3)}
+_SPI_PINS = {0: (7, 8, 9, 10, 11), 1: (16, 17, 18, 19, 20, 21)}
+"""By bus: clock, data, and the select lines, which the kernel takes with it (Raspberry Pi documentation,
+"GPIO and the 40-pin header"). Other buses are wherever an overlay puts them."""
+LONGEST_GATE_NAME = 64
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
@@ -140,7 +147,7 @@ class DoorSection(Value, frozen=True):
     passback_window: Seconds = 60.0
     rescan_after: Seconds = 1.5
     isolated_after: Seconds = 10.0
-    claim_timeout: Annotated[float, Meta(gt=0, le=5)] = 0.2
+    claim_timeout: Annotated[float, Meta(ge=0.001, le=5)] = 0.2
     passage_timeout: Seconds = 7.0
     retain_days: Annotated[int, Meta(ge=1, le=3650)] = 30
 
@@ -234,6 +241,48 @@ def command_keys(config: GateFile) -> dict[str, Ed25519PublicKey]:
     return {name: read_public_key(text) for name, text in config.command_keys.items()}
 
 
+def wired_pins(config: GateFile, *, simulated: bool = False) -> dict[str, int]:
+    """Each pin in use by its key in the file.
+
+    :param simulated: count those of the driver ``mock`` as well.
+    """
+    drivers = {"gpiozero", "ssd1322", "mock"} if simulated else {"gpiozero", "ssd1322"}
+    found = {
+        f"{name}.{key}": getattr(section, key)
+        for name, section, keys in (
+            ("turnstile", config.turnstile, ("pin",)),
+            ("inputs", config.inputs, ("passage_pin", "exit_pin", "fire_pin", "tamper_pin")),
+            ("lights", config.lights, ("green_pin", "red_pin", "buzzer_pin")),
+            ("screen", config.screen, ("dc_pin", "reset_pin")),
+        )
+        if section.driver in drivers
+        for key in keys
+    }
+    return {key: pin for key, pin in found.items() if pin is not None}
+
+
+def _pin_mistakes(config: GateFile) -> Iterator[str]:
+    """Two things on one pin work by turns at best; a relay on the screen's bus moves with every picture."""
+    bus, taken = _bus_pins(config.screen), dict[int, str]()
+    for key, pin in wired_pins(config, simulated=True).items():
+        if pin in bus[1]:
+            yield f"{key}, {bus[0]}: GPIO {pin} belongs to the bus of this screen. Wire {key} to another pin."
+        elif pin in taken:
+            yield f"{key}, {taken[pin]}: both are GPIO {pin}. Each needs a pin of its own."
+        taken.setdefault(pin, key)
+
+
+def _bus_pins(screen: ScreenSection) -> tuple[str, tuple[int, ...]]:
+    """The key that says which bus it is, and the bus's pins."""
+    match screen.driver:
+        case "ssd1306" | "sh1106":
+            return "screen.i2c_port", _I2C_PINS.get(screen.i2c_port, ())
+        case "ssd1322":
+            return "screen.spi_port", _SPI_PINS.get(screen.spi_port, ())
+        case _:
+            return "", ()
+
+
 def _mistakes(config: GateFile) -> Iterator[str]:
     for key, value in (("gate_id", config.gate_id), ("venue", config.venue)):
         if not _ID.fullmatch(value):
@@ -246,16 +295,34 @@ def _mistakes(config: GateFile) -> Iterator[str]:
         yield "camera.path: missing; the driver 'folder' needs the folder to read."
     if config.screen.driver == "file" and not config.screen.path:
         yield "screen.path: missing; the driver 'file' needs the picture file to write."
-    if not config.hub.url.startswith(("http://", "https://")):
-        yield f"hub.url: {config.hub.url!r} is not an address; expected one that begins with https://."
+    yield from _address_mistakes(config.hub)
+    yield from _folder_mistakes(config)
+    yield from _pin_mistakes(config)
+    if len(config.gate_name) > LONGEST_GATE_NAME or not config.gate_name.isprintable():
+        yield f"gate_name: expected up to {LONGEST_GATE_NAME} characters that can be read on a screen."
+    yield from _scanner_mistakes(config.scanner, config.keypad)
+    yield from _tls_mistakes(config.hub)
+    yield from _key_mistakes(config)
+
+
+def _address_mistakes(hub: HubSection) -> Iterator[str]:
+    if not is_web_address(hub.url):
+        yield f"hub.url: {hub.url!r} is not an address; expected for example 'https://hub.example:8443'."
+    if not is_host(hub.broker):
+        yield f"hub.broker: {hub.broker!r} is no name or address of a machine; expected as 'hub.example'."
+
+
+def _folder_mistakes(config: GateFile) -> Iterator[str]:
+    for key, path in (("state_dir", config.state_dir), ("runtime_dir", config.runtime_dir)):
+        if not path:
+            yield f"{key}: is empty; expected a folder, for example '/var/lib/maguey'."
+    if not config.hub.token_file:
+        yield "hub.token_file: is empty; expected for example '/var/lib/maguey-sync/token'."
     if (length := len(os.fsencode(config.socket))) > LONGEST_SOCKET:
         yield (
             f"runtime_dir: too long; {config.socket} has {length} bytes, and the path of a socket may have "
             f"{LONGEST_SOCKET}. Choose a shorter one, such as /run/maguey."
         )
-    yield from _scanner_mistakes(config.scanner, config.keypad)
-    yield from _tls_mistakes(config.hub)
-    yield from _key_mistakes(config)
 
 
 def _scanner_mistakes(scanner: ScannerSection, keypad: KeypadSection) -> Iterator[str]:

@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from gate.common.config_file import read_config_text
 from gate.common.errors import ConfigError
+from gate.common.hosts import is_host
 from gate.common.text_file import NotTextError, read_text
 from gate.common.toml_settings import load_settings
 from gate.rules.payload import visible
@@ -25,7 +26,9 @@ HUB_MADE_BY = "`maguey-fleet hub up` writes it; by hand, copy config/hub.toml th
 _MOST_WATCHED = 1000
 _MOST_GUESTS = 1000
 _MOST_MONTHS = 1200
-_VENUE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_LONGEST_WAIT = 3600
+_VENUE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+"""As in gate.toml (`gate.config`): it is the same name."""
 
 
 class Postgres(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,24 +164,12 @@ def read_hub_config(path: Path) -> HubConfig:
 
 def _mistakes(config: HubConfig) -> Iterator[str]:
     if not _VENUE.fullmatch(config.venue):
-        yield "venue: expected 1 to 64 letters, digits, '-', '_' or '.', because it is part of MQTT topics."
+        yield f"venue: {config.venue!r} is not an id; expected up to 32 of a-z, 0-9 and hyphens."
     yield from _zone_mistakes(config.timezone)
     yield from _dsn_mistakes("postgres.dsn", config.postgres.dsn)
     if config.postgres.migrate_dsn is not None:
         yield from _dsn_mistakes("postgres.migrate_dsn", config.postgres.migrate_dsn)
-    for name, host in (("mqtt.host", config.mqtt.host), ("web.host", config.web.host)):
-        if not host.strip():
-            yield f"{name}: is empty; expected a name or an address, for example '127.0.0.1'."
-    for name, port in (
-        ("mqtt.port", config.mqtt.port),
-        ("web.port", config.web.port_used),
-        ("authority.gates_port", config.authority.gates_port),
-    ):
-        if not 0 < port < 65536:
-            yield f"{name}: expected a port from 1 to 65535, not {port}."
-    for proxy in config.web.proxies:
-        if not _is_network(proxy):
-            yield f"web.proxies: {proxy!r} is no address or network; expected for example '192.168.7.5'."
+    yield from _address_mistakes(config)
     yield from _file_mistakes("mqtt", config.mqtt, ("ca_file", "cert_file", "key_file", "password_file"))
     yield from _file_mistakes("web", config.web, ("cert_file", "key_file"))
     yield from _mqtt_mistakes(config.mqtt)
@@ -190,6 +181,24 @@ def _mistakes(config: HubConfig) -> Iterator[str]:
         yield f"watch.guests_per_second: expected 1 to {_MOST_GUESTS}, not {config.watch.guests_per_second}."
     if not 2 <= config.archive.keep_months <= _MOST_MONTHS:
         yield f"archive.keep_months: expected 2 to {_MOST_MONTHS}, not {config.archive.keep_months}."
+
+
+def _address_mistakes(config: HubConfig) -> Iterator[str]:
+    for name, host in (("mqtt.host", config.mqtt.host), ("web.host", config.web.host)):
+        if not host.strip():
+            yield f"{name}: is empty; expected a name or an address, for example '127.0.0.1'."
+        elif not is_host(host):
+            yield f"{name}: {host!r} is no name or address of a machine; expected for example '127.0.0.1'."
+    for name, port in (
+        ("mqtt.port", config.mqtt.port),
+        ("web.port", config.web.port_used),
+        ("authority.gates_port", config.authority.gates_port),
+    ):
+        if not 0 < port < 65536:
+            yield f"{name}: expected a port from 1 to 65535, not {port}."
+    for proxy in config.web.proxies:
+        if not _is_network(proxy):
+            yield f"web.proxies: {proxy!r} is no address or network; expected for example '192.168.7.5'."
 
 
 def _zone_mistakes(timezone: str | None) -> Iterator[str]:
@@ -220,8 +229,14 @@ def _dsn_mistakes(name: str, dsn: str) -> Iterator[str]:
     ):
         # parsed like this, part of the password would be named in every error
         yield f"{name}: in a URI write '@', ':' and '/' of a password as %40, %3A and %2F."
+    elif not _is_wait(str(known.get("connect_timeout", "0"))):
+        yield f"{name}: connect_timeout: expected seconds, at most {_LONGEST_WAIT}."
     elif "dbname" not in known:
         yield f"{name}: names no database; add for example 'dbname=maguey'."
+
+
+def _is_wait(text: str) -> bool:
+    return text.isdecimal() and len(text) < 10 and int(text) <= _LONGEST_WAIT
 
 
 def _command_mistakes(commands: Commands) -> Iterator[str]:
@@ -231,11 +246,19 @@ def _command_mistakes(commands: Commands) -> Iterator[str]:
         yield "commands.key_id: expected 1 to 8 upper-case letters and digits, as in gate.toml."
 
 
+def _unusable(file: Path) -> str:
+    """Why this is no file of ours; empty if it is one."""
+    try:
+        return "" if file.is_file() else f"there is no file {file}."
+    except OSError as error:  # above all, a folder on the way to it that this user may not enter
+        return f"{file}: cannot be looked at: {error.strerror}."
+
+
 def _file_mistakes(section: str, settings: Mqtt | Web, names: tuple[str, ...]) -> Iterator[str]:
     for name in names:
         file = getattr(settings, name)
-        if file is not None and not Path(file).is_file():
-            yield f"{section}.{name}: there is no file {file}."
+        if file is not None and (why := _unusable(Path(file))):
+            yield f"{section}.{name}: {why}"
     if (settings.cert_file is None) != (settings.key_file is None):
         yield f"{section}.cert_file and {section}.key_file belong together: give both or neither."
 

@@ -2,12 +2,15 @@
 
 Used by the gate and by the hub. Pure: text in, a frozen value out. msgspec stops at the
 first mistake, so here each key is checked by itself, and for a misspelt key the message
-suggests the nearest known one (compare Mopidy's `config/schemas.py`).
+suggests the nearest known one (compare Mopidy's `config/schemas.py`). Whatever stands in the file, the
+answer is a value or a `ConfigError`: texts, lists and the mistakes listed are bounded here, numbers by their
+fields.
 """
 
 from __future__ import annotations
 
 import difflib
+import itertools
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
@@ -18,6 +21,14 @@ from msgspec.structs import FieldInfo, fields
 from gate.common.errors import ConfigError
 
 T = TypeVar("T", bound=msgspec.Struct)
+LONGEST_TEXT = 1024
+"""Characters of a text; a path on Linux is rarely longer than 100."""
+LARGEST_NUMBER = 2**63 - 1
+"""Of whole numbers; Python does not print those of thousands of digits."""
+MOST_ENTRIES = 100
+"""Of a list, or of a section whose keys are free."""
+MOST_LISTED = 40
+"""Mistakes; a file with more is another file."""
 ConfigCheck = Callable[[Any], Iterator[str]]
 
 
@@ -34,20 +45,27 @@ def load_settings(text: str, shape: type[T], name: str, check: ConfigCheck | Non
         raise ConfigError(f"{name}: not valid TOML: {error}. Correct that line and try again.") from None
     except RecursionError:
         raise ConfigError(f"{name}: not valid TOML: nested too deeply.") from None
+    except ValueError:  # Python's limit for the digits of an integer
+        raise ConfigError(f"{name}: not valid TOML: a number has thousands of digits.") from None
     problems = settings_problems(data, shape, check)
     if not problems:
         return msgspec.convert(data, shape)
+    raise ConfigError(_listed(name, problems))
+
+
+def _listed(name: str, problems: list[str]) -> str:
     count = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
-    lines = "\n".join(f"  {problem}" for problem in problems)
-    raise ConfigError(f"{name}: {count}:\n{lines}")
+    if len(problems) > MOST_LISTED:
+        count = f"more than {MOST_LISTED} mistakes, the first of them"
+    return f"{name}: {count}:\n" + "\n".join(f"  {problem}" for problem in problems[:MOST_LISTED])
 
 
 def settings_problems(
     data: dict[str, Any], shape: type[msgspec.Struct], check: ConfigCheck | None = None
 ) -> list[str]:
-    """Every mistake, each as ``key: what is wrong with it``. `check`: as in `load_settings`."""
-    problems = list(_problems(data, shape, ""))
-    if not check:
+    """Every mistake, each as ``key: what is wrong``; of many, the first. `check`: as in `load_settings`."""
+    problems = list(itertools.islice(_problems(data, shape, ""), MOST_LISTED + 1))
+    if not check or len(problems) > MOST_LISTED:
         return problems
     if not problems:
         return list(check(msgspec.convert(data, shape)))
@@ -82,7 +100,7 @@ def _problems(data: Mapping[str, Any], shape: type[msgspec.Struct], prefix: str)
         if key in known:
             yield from _value_problems(value, known[key], prefix + key)
         else:
-            yield f"{prefix}{key}: unknown key.{_nearest(key, known)}"
+            yield f"{prefix}{_shown(key)}: unknown key.{_nearest(key, known)}"
     for key, field in known.items():
         if key not in data and field.required:
             yield f"{prefix}{key}: missing; expected {_expected(field)}."
@@ -93,6 +111,9 @@ def _value_problems(value: Any, field: FieldInfo, key: str) -> Iterator[str]:
     if section is not None and isinstance(value, dict):
         yield from _problems(value, section, key + ".")
         return
+    if too_much := _too_much(value):
+        yield f"{key}: {too_much}."
+        return
     shape = _shape_of_each(field)
     if shape is not None and isinstance(value, dict):
         yield from _problems_of_each(value, shape, key)
@@ -102,7 +123,33 @@ def _value_problems(value: Any, field: FieldInfo, key: str) -> Iterator[str]:
     except msgspec.ValidationError as error:
         choices = get_args(field.type) if get_origin(field.type) is Literal else ()
         expected = f"expected one of {', '.join(map(repr, choices))}." if choices else _plain(str(error))
-        yield f"{key}: {value!r} is wrong; {expected}" if choices else f"{key}: {expected}"
+        yield f"{key}: {_quoted(value)} is wrong; {expected}" if choices else f"{key}: {expected}"
+
+
+def _too_much(value: Any) -> str:
+    """What no configuration can mean, or no file name may hold; empty if there is nothing of it."""
+    if isinstance(value, (list, dict)):
+        if len(value) > MOST_ENTRIES:
+            return f"{len(value)} entries; expected at most {MOST_ENTRIES}"
+        inside = [*value, *(value.values() if isinstance(value, dict) else ())]
+        return next(filter(None, (_too_much(one) for one in inside if isinstance(one, (str, int)))), "")
+    if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+        return "a number that large means nothing here"
+    if not isinstance(value, str):
+        return ""
+    if len(value) > LONGEST_TEXT:
+        return f"{len(value)} characters; expected at most {LONGEST_TEXT}"
+    return "holds a zero byte" if "\0" in value else ""
+
+
+def _shown(text: str) -> str:
+    """A key of the file as it can stand in a line."""
+    return text if len(text) <= 64 and text.isprintable() else repr(text[:64])
+
+
+def _quoted(value: Any) -> str:
+    """A value as it can stand in a line."""
+    return repr(value[:64] if isinstance(value, str) else value)
 
 
 def _section(field: FieldInfo) -> type[msgspec.Struct] | None:
@@ -120,13 +167,13 @@ def _shape_of_each(field: FieldInfo) -> type[msgspec.Struct] | None:
 def _problems_of_each(sections: dict[str, Any], shape: type[msgspec.Struct], key: str) -> Iterator[str]:
     for name, section in sections.items():
         if isinstance(section, dict):
-            yield from _problems(section, shape, f"{key}.{name}.")
+            yield from _problems(section, shape, f"{key}.{_shown(name)}.")
         else:
-            yield f"{key}.{name}: expected a section [{key}.{name}]."
+            yield f"{key}.{_shown(name)}: expected a section [{key}.{_shown(name)}]."
 
 
 def _nearest(key: str, known: Mapping[str, FieldInfo]) -> str:
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(key[:64], known, n=1, cutoff=0.6)
     return f" Did you mean '{near[0]}'?" if near else f" Known here: {', '.join(sorted(known))}."
 
 

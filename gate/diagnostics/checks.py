@@ -197,22 +197,6 @@ def _is_synchronised() -> bool:
     return 0 <= state != _TIME_ERROR
 
 
-def wired_pins(config: GateFile) -> dict[str, int]:
-    """Each real pin by its name in the configuration."""
-    pins: dict[str, int | None] = {}
-    if config.turnstile.driver == "gpiozero":
-        pins["turnstile.pin"] = config.turnstile.pin
-    if config.inputs.driver == "gpiozero":
-        for name in ("passage_pin", "exit_pin", "fire_pin", "tamper_pin"):
-            pins[f"inputs.{name}"] = getattr(config.inputs, name)
-    if config.lights.driver == "gpiozero":
-        for name in ("green_pin", "red_pin", "buzzer_pin"):
-            pins[f"lights.{name}"] = getattr(config.lights, name)
-    if config.screen.driver == "ssd1322":
-        pins |= {"screen.dc_pin": config.screen.dc_pin, "screen.reset_pin": config.screen.reset_pin}
-    return {name: pin for name, pin in pins.items() if pin is not None}
-
-
 def check_door(reading: LiveReading) -> Iterator[Finding]:
     """What the running door reports; if none runs, the doctor tries the devices itself."""
     if reading.live is None or not reading.is_fresh:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gate.common.errors import ConfigError
-from gate.config import LONGEST_SOCKET, read_gate_config
+from gate.config import LONGEST_SOCKET, read_gate_config, wired_pins
 
 EXAMPLE = Path("config/gate.toml")
 GOOD = """
@@ -126,3 +126,94 @@ def test_a_folder_too_deep_for_a_socket_is_a_mistake(tmp_path: Path) -> None:
     path.write_text(f'runtime_dir = "{longest}"\n{GOOD}')
     with socket.socket(socket.AF_UNIX) as line, pytest.raises(FileNotFoundError):
         line.connect(str(read_gate_config(path).socket))  # Python accepts the path
+
+
+def wired(driver: str = "gpiozero", screen: str = "", **pins: int) -> str:
+    """A configuration with these pins, by key and section: `lights__green_pin`."""
+    text = GOOD
+    for section in ("turnstile", "inputs", "lights"):
+        own = [f"{key.split('__')[1]} = {pin}" for key, pin in pins.items() if key.startswith(section)]
+        text += "\n".join([f"[{section}]", f'driver = "{driver}"', *own, ""])
+    return f"{text}[screen]\n{screen}\n"
+
+
+def test_every_wired_pin_is_known_and_no_simulated_one(tmp_path: Path) -> None:
+    path = tmp_path / "gate.toml"
+    pins = {"inputs__passage_pin": 22, "inputs__fire_pin": 23, "lights__green_pin": 5}
+    path.write_text(wired("gpiozero", 'driver = "ssd1322"', turnstile__pin=17, **pins))
+    assert wired_pins(read_gate_config(path)) == {
+        "turnstile.pin": 17,
+        "inputs.passage_pin": 22,
+        "inputs.fire_pin": 23,
+        "lights.green_pin": 5,
+        "screen.dc_pin": 24,
+        "screen.reset_pin": 25,
+    }
+    path.write_text(wired("mock", "", turnstile__pin=17, **pins))
+    assert wired_pins(read_gate_config(path)) == {}
+
+
+@pytest.mark.parametrize("driver", ["gpiozero", "mock"])
+def test_the_same_pin_twice_is_refused_with_both_keys(tmp_path: Path, driver: str) -> None:
+    told = mistakes(tmp_path, wired(driver, turnstile__pin=17, inputs__fire_pin=22, lights__red_pin=22))
+    assert "1 mistake" in told
+    assert "lights.red_pin, inputs.fire_pin: both are GPIO 22." in told
+    told = mistakes(tmp_path, wired(driver, 'driver = "ssd1322"', turnstile__pin=24))
+    assert "screen.dc_pin, turnstile.pin: both are GPIO 24." in told
+
+
+@pytest.mark.parametrize(
+    ("screen", "key", "pins"),
+    [
+        ('driver = "ssd1306"', "screen.i2c_port", (2, 3)),
+        ('driver = "sh1106"\ni2c_port = 0', "screen.i2c_port", (0, 1)),
+        ('driver = "ssd1322"', "screen.spi_port", (7, 8, 9, 10, 11)),
+        ('driver = "ssd1322"\nspi_port = 1', "screen.spi_port", (16, 17, 18, 19, 20, 21)),
+    ],
+)
+def test_a_pin_of_the_screens_bus_is_refused_with_both_keys(
+    tmp_path: Path, screen: str, key: str, pins: tuple[int, ...]
+) -> None:
+    for pin in pins:
+        told = mistakes(tmp_path, wired("gpiozero", screen, turnstile__pin=4, lights__green_pin=pin))
+        assert "1 mistake" in told
+        assert f"lights.green_pin, {key}: GPIO {pin} belongs to the bus of this screen." in told
+
+
+def test_a_screen_that_needs_no_bus_takes_no_pin(tmp_path: Path) -> None:
+    path = tmp_path / "gate.toml"
+    path.write_text(wired("gpiozero", 'driver = "none"', turnstile__pin=2, lights__green_pin=8))
+    assert read_gate_config(path).turnstile.pin == 2
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://", "ftp://hub", "http://hub:99999", "http://a b", "http://[", "https://hub?x=1", "hub:8443"],
+)
+def test_an_address_that_no_request_can_be_made_to_is_a_mistake(tmp_path: Path, url: str) -> None:
+    assert "hub.url:" in mistakes(tmp_path, GOOD.replace("http://127.0.0.1:8000", url))
+
+
+@pytest.mark.parametrize("host", ["", " ", "a..b", "-", "x" * 64, "hub/8883", "[::1]", "ñ"])
+def test_a_broker_that_is_no_machine_is_a_mistake(tmp_path: Path, host: str) -> None:
+    assert "hub.broker:" in mistakes(tmp_path, f'{GOOD}broker = "{host}"\n')
+
+
+@pytest.mark.parametrize("host", ["hub", "hub.local", "my_hub.example.", "192.168.7.5", "fe80::1%eth0"])
+def test_names_and_addresses_of_machines_are_taken(tmp_path: Path, host: str) -> None:
+    path = tmp_path / "gate.toml"
+    path.write_text(f'{GOOD}broker = "{host}"\n')
+    assert read_gate_config(path).hub.broker == host
+
+
+def test_what_no_configuration_can_mean_is_named_and_not_repeated(tmp_path: Path) -> None:
+    assert "thousands of digits" in mistakes(tmp_path, f"x = {'9' * 5000}")
+    assert "camera.fps: a number that large" in mistakes(tmp_path, f"{GOOD}[camera]\nfps = 0x{'f' * 5000}")
+    assert "hub.broker: 5000 characters" in mistakes(tmp_path, f'{GOOD}broker = "{"x" * 5000}"')
+    assert "holds a zero byte" in mistakes(tmp_path, GOOD.replace("/tmp/x", "/tmp/\\u0000"))
+    assert "keys: 200 entries" in mistakes(
+        tmp_path, GOOD + "[keys]\n" + "".join(f'K{n} = ""\n' for n in range(200))
+    )
+    told = mistakes(tmp_path, "".join(f"{'x' * 500}{n} = 1\n" for n in range(1000)))
+    assert "more than 40 mistakes" in told
+    assert len(told) < 40 * 300

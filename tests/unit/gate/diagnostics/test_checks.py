@@ -22,10 +22,6 @@ from gate.common.findings import Finding, Severity
 from gate.config import (
     GateFile,
     HubSection,
-    InputsSection,
-    LightsSection,
-    ScreenSection,
-    TurnstileSection,
 )
 from gate.diagnostics.checks import (
     check_clock,
@@ -34,7 +30,6 @@ from gate.diagnostics.checks import (
     check_sharing,
     check_state_dir,
     parts_of,
-    wired_pins,
 )
 from gate.diagnostics.credentials import check_credentials
 from gate.diagnostics.mounts import mount_of
@@ -187,31 +182,6 @@ def test_a_journal_or_cache_the_door_cannot_use_is_a_fault_though_the_doctor_can
     assert (told["door's journal"].level, told["door's journal"].result) == (Severity.FAULT, "Read-only.")
     assert (told["door's cache"].level, told["door's cache"].result) == (Severity.FAULT, "Locked.")
     assert levels(parts_of(reading()))["door's journal"] is Severity.OK
-
-
-def test_every_wired_pin_is_checked_and_no_simulated_one(tmp_path: Path) -> None:
-    wired = a_config(
-        tmp_path,
-        turnstile=TurnstileSection(pin=17),
-        inputs=InputsSection(passage_pin=22, fire_pin=23),
-        lights=LightsSection(green_pin=5),
-        screen=ScreenSection(driver="ssd1322", dc_pin=24, reset_pin=25),
-    )
-    assert wired_pins(wired) == {
-        "turnstile.pin": 17,
-        "inputs.passage_pin": 22,
-        "inputs.fire_pin": 23,
-        "lights.green_pin": 5,
-        "screen.dc_pin": 24,
-        "screen.reset_pin": 25,
-    }
-    desk = a_config(
-        tmp_path,
-        turnstile=TurnstileSection(driver="mock"),
-        inputs=InputsSection(driver="mock", fire_pin=23),
-        lights=LightsSection(driver="mock", red_pin=6),
-    )
-    assert wired_pins(desk) == {}
 
 
 # --- credentials ---
