@@ -7,7 +7,6 @@ the mistakes of every gate.toml that would come of it are found here, on the lap
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 import tomllib
 from collections import Counter
@@ -20,6 +19,7 @@ from msgspec import Meta
 from fleet.inventory.settings import gate_settings
 from gate.common.config_file import read_config_text
 from gate.common.errors import CallError
+from gate.common.hosts import is_host
 from gate.common.toml_settings import load_settings
 from gate.common.value import Value
 from gate.config import (
@@ -43,9 +43,6 @@ MADE_FROM = "Copy config/inventory.toml there and fill it in."
 MOST_GATES = 64
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _EVENT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_DNS_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
-"""RFC 1123, 2.1."""
 
 
 class EveryGate(Value, frozen=True, kw_only=True):
@@ -234,12 +231,3 @@ def _event_problems(file: InventoryFile) -> Iterator[str]:
 def _events(file: InventoryFile) -> Iterator[tuple[str, tuple[str, ...]]]:
     for name, gate in file.gates.items():
         yield f"gates.{name}", gate.events
-
-
-def is_host(text: str) -> bool:
-    """Whether it is an IP address or a DNS name."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return _DNS_NAME.fullmatch(text) is not None and not re.fullmatch(r"[0-9.]+", text)
-    return True

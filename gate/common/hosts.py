@@ -19,7 +19,9 @@ def is_host(text: str) -> bool:
         ipaddress.ip_address(text)
     except ValueError:
         labels = text.removesuffix(".").split(".")
-        return len(text) <= _LONGEST_NAME and all(_LABEL.fullmatch(label) for label in labels)
+        if len(text) > _LONGEST_NAME or labels[-1].isdecimal():  # 192.168.7.500
+            return False
+        return all(_LABEL.fullmatch(label) for label in labels)
     return True
 
 

@@ -139,12 +139,12 @@ def wired(driver: str = "gpiozero", screen: str = "", **pins: int) -> str:
 
 def test_every_wired_pin_is_known_and_no_simulated_one(tmp_path: Path) -> None:
     path = tmp_path / "gate.toml"
-    pins = {"inputs__passage_pin": 22, "inputs__fire_pin": 23, "lights__green_pin": 5}
+    pins = {"inputs__passage_pin": 22, "inputs__tamper_pin": 23, "lights__green_pin": 5}
     path.write_text(wired("gpiozero", 'driver = "ssd1322"', turnstile__pin=17, **pins))
     assert wired_pins(read_gate_config(path)) == {
         "turnstile.pin": 17,
         "inputs.passage_pin": 22,
-        "inputs.fire_pin": 23,
+        "inputs.tamper_pin": 23,
         "lights.green_pin": 5,
         "screen.dc_pin": 24,
         "screen.reset_pin": 25,
