@@ -112,6 +112,16 @@ class Authority(msgspec.Struct, frozen=True, kw_only=True):
     gates_port: int = 8883
 
 
+class Tickets(msgspec.Struct, frozen=True, kw_only=True):
+    """The key that signs printed codes: the file ``maguey-hub tickets key`` makes. Without it they are plain.
+
+    `key_id`: the name of its line in every gate's ``[keys]``.
+    """
+
+    key_file: str | None = None
+    key_id: str | None = None
+
+
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """When staff are alerted: a gate was granted more than `unused_grants` tickets within `unused_minutes`
     and sent no scan with them; or it admits, or asks for, more than `guests_per_second`, which is the most
@@ -144,6 +154,7 @@ class HubConfig(msgspec.Struct, frozen=True, kw_only=True):
     mqtt: Mqtt = Mqtt()
     web: Web = Web()
     commands: Commands = Commands()
+    tickets: Tickets = Tickets()
     authority: Authority = Authority()
     watch: Watch = Watch()
     archive: Archive = Archive()
@@ -173,7 +184,8 @@ def _mistakes(config: HubConfig) -> Iterator[str]:
     yield from _file_mistakes("mqtt", config.mqtt, ("ca_file", "cert_file", "key_file", "password_file"))
     yield from _file_mistakes("web", config.web, ("cert_file", "key_file"))
     yield from _mqtt_mistakes(config.mqtt)
-    yield from _command_mistakes(config.commands)
+    yield from _key_mistakes("commands", config.commands)
+    yield from _key_mistakes("tickets", config.tickets)
     for name, number in (("grants", config.watch.unused_grants), ("minutes", config.watch.unused_minutes)):
         if not 2 <= number <= _MOST_WATCHED:
             yield f"watch.unused_{name}: expected 2 to {_MOST_WATCHED}, not {number}."
@@ -239,11 +251,11 @@ def _is_wait(text: str) -> bool:
     return text.isdecimal() and len(text) < 10 and int(text) <= _LONGEST_WAIT
 
 
-def _command_mistakes(commands: Commands) -> Iterator[str]:
-    if (commands.key_file is None) != (commands.key_id is None):
-        yield "commands.key_file and commands.key_id belong together: give both or neither."
-    if commands.key_id is not None and not KEY_ID.fullmatch(commands.key_id):
-        yield "commands.key_id: expected 1 to 8 upper-case letters and digits, as in gate.toml."
+def _key_mistakes(section: str, settings: Commands | Tickets) -> Iterator[str]:
+    if (settings.key_file is None) != (settings.key_id is None):
+        yield f"{section}.key_file and {section}.key_id belong together: give both or neither."
+    if settings.key_id is not None and not KEY_ID.fullmatch(settings.key_id):
+        yield f"{section}.key_id: expected 1 to 8 upper-case letters and digits, as in gate.toml."
 
 
 def _unusable(file: Path) -> str:

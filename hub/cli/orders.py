@@ -146,6 +146,14 @@ def command_key(
     ] = False,
 ) -> None:
     """Make the key that signs orders, and print its lines for gate.toml and hub.toml."""
+    print_key(out, key_id, show, "[command_keys]", "[commands]")
+
+
+def print_key(out: Path, key_id: str, show: bool, at_gates: str, here: str) -> None:
+    """Make a key, or read one, and print its lines.
+
+    :param at_gates: its heading in every gate.toml; `here`: in hub.toml.
+    """
     with plain_errors():
         if not KEY_ID.fullmatch(key_id):
             wrong = f"--id: expected 1 to 8 upper-case letters and digits, not {key_id[:40]!r}."
@@ -153,5 +161,5 @@ def command_key(
         if not show:
             make_key(out)
         line = public_line(key_id, read_key(out))
-    typer.echo(f"# every gate.toml\n[command_keys]\n{line}\n")
-    typer.echo(f'# hub.toml\n[commands]\nkey_file = "{out.absolute()}"\nkey_id = "{key_id}"')
+    typer.echo(f"# every gate.toml\n{at_gates}\n{line}\n")
+    typer.echo(f'# hub.toml\n{here}\nkey_file = "{out.absolute()}"\nkey_id = "{key_id}"')

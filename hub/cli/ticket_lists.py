@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
+from rich.console import Console
+from rich.progress import Progress
 
 from hub.cli.common import ConfigOption, DecidedByOption, JsonOption, decided_by, open_database, plain_errors
 from hub.cli.event import NightArgument
+from hub.cli.orders import print_key
 from hub.cli.output import local, print_rows, say_json
-from hub.db.audit import Author
+from hub.db.audit import Author, write_audit
 from hub.db.statements import query
 from hub.errors import UsageError
 from hub.gates.home_gates import find_night
 from hub.gates.orders import reason_mistakes
+from hub.gates.signing_key import ticket_signer
 from hub.ticketing.imports import NOT_IMPORTED, MadeTickets, import_tickets, refuse_list
 from hub.ticketing.night_plan import cents_of, money
+from hub.ticketing.qr_folder import PrintableCode, open_qr_folder, write_codes
 from hub.ticketing.ticket_csv import COLUMNS, LARGEST_FILE, TicketLine, mask_code, read_ticket_list
 
 MOST_AT_ONCE = 1000
 CodesOption = Annotated[bool, typer.Option("--codes", help="Print whole codes. Each lets somebody in.")]
+
+KeyFileOption = Annotated[
+    Path, typer.Option(help="Where the private key goes, mode 0600; never overwritten.")
+]
 
 ticket_app = typer.Typer(name="tickets", help="Tickets: add, import, list, export.", no_args_is_help=True)
 
@@ -153,3 +163,49 @@ def tickets_list(  # noqa: PLR0913, PLR0917 – a command line's options
         ],
         "no such tickets",
     )
+
+
+@ticket_app.command("export")
+def tickets_export(
+    config: ConfigOption,
+    event: NightArgument,
+    folder: Annotated[
+        Path, typer.Option("--qr", metavar="DIR", help="Empty or new, or made by this for the same night.")
+    ],
+    actor: DecidedByOption = "",
+) -> None:
+    """Draw the QR code of every ticket and guest pass of a night that may still enter, and list them.
+
+    A picture each, and index.csv, which says whose it is. Whoever has them can enter: only you may read them.
+    Export again, and what is no longer valid goes. Signed if hub.toml names a key in [tickets].
+    """
+    by = Author(actor=decided_by(actor), reason="QR pictures")
+    with open_database(config, reason_mistakes("new", by.actor)) as (settings, conn):
+        key = ticket_signer(settings.tickets)
+        night = find_night(conn, event, "EVENT")
+        found = conn.execute(query("printable_codes"), {"event_id": night["event_id"]}).fetchall()
+        codes = msgspec.convert(found, tuple[PrintableCode, ...])
+        place = open_qr_folder(folder, str(night["event_id"]))
+        write_audit(conn, by, "export codes", night["code"], {"count": len(codes)})
+        removed = write_codes(place, _watched(codes), key)
+    gone = f"; {removed} that are no longer valid were removed" if removed else ""
+    typer.echo(f"{night['name']}: {len(codes)} pictures and index.csv in {folder}{gone}")
+
+
+def _watched(codes: Sequence[PrintableCode]) -> Iterator[PrintableCode]:
+    """The same, with a bar for whoever waits at a terminal."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield from progress.track(codes, description="drawing")
+
+
+@ticket_app.command("key")
+def tickets_key(
+    out: KeyFileOption,
+    key_id: Annotated[str, typer.Option("--id", help="The name of the key at the gates.")] = "K1",
+    show: Annotated[
+        bool, typer.Option("--show", help="Make no key: print the lines of the one in --out.")
+    ] = False,
+) -> None:
+    """Make the key that signs printed tickets, and print its lines for gate.toml and hub.toml."""
+    print_key(out, key_id, show, "[keys]", "[tickets]")

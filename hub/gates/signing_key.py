@@ -1,4 +1,4 @@
-"""The key that signs orders to gates, in a file only its owner may read (ADR 0017)."""
+"""Keys that sign orders to gates and printed tickets, in files only their owner may read (ADR 0017)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gate.common.errors import ConfigError
-from hub.config import Commands
+from hub.config import Commands, Tickets
 from hub.errors import HubError
 
 _LONGEST_FILE = 4096
@@ -65,8 +65,9 @@ def read_key(file: Path) -> Ed25519PrivateKey:
             pem = opened.read(_LONGEST_FILE)
     except OSError as error:
         raise ConfigError(
-            f"{file}: {error.strerror}. Name the key's file in hub.toml, [commands] key_file, and run this "
-            "as a user who may read it. A new key: maguey-hub command-key --out FILE."
+            f"{file}: {error.strerror}. Name the key's file in hub.toml, [commands] or [tickets] key_file, "
+            "and run this as a user who may read it. A new key: maguey-hub command-key --out FILE; for "
+            "tickets: maguey-hub tickets key --out FILE."
         ) from None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ConfigError(
@@ -88,7 +89,7 @@ def _private_key(file: Path, pem: bytes) -> Ed25519PrivateKey:
 
 
 def public_line(key_id: str, key: Ed25519PrivateKey) -> str:
-    """The key's line for ``[command_keys]`` of every gate.toml."""
+    """The key's line for ``[command_keys]`` or ``[keys]`` of every gate.toml."""
     public = key.public_key().public_bytes_raw()
     return f'{key_id} = "{base64.b64encode(public).decode()}"'
 
@@ -109,4 +110,11 @@ def signer(config: Commands) -> Signer:
             "hub.toml names no key in [commands], so this hub cannot sign orders. Make one: maguey-hub "
             "command-key --out FILE; it prints the lines for hub.toml and for every gate.toml."
         )
+    return Signer(key_id=config.key_id, key=read_key(Path(config.key_file)))
+
+
+def ticket_signer(config: Tickets) -> Signer | None:
+    """The key for printed tickets; None if they are plain. Raises `ConfigError`: it cannot be used."""
+    if config.key_file is None or config.key_id is None:
+        return None
     return Signer(key_id=config.key_id, key=read_key(Path(config.key_file)))

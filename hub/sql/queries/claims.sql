@@ -49,4 +49,4 @@ WHERE l.gate_id = %(gate_id)s AND e.ends_at > now() - interval '1 day'
 GROUP BY l.event_id
 
 -- find_event --
-SELECT id AS event_id, name, home_gates FROM events WHERE id::text = lower(%(name)s) OR code = upper(%(name)s)
+SELECT id AS event_id, code, name, home_gates FROM events WHERE id::text = lower(%(name)s) OR code = upper(%(name)s)

@@ -29,6 +29,12 @@ class Hub:
         assert answer.exception is None or isinstance(answer.exception, SystemExit), answer.exception
         return answer.exit_code, answer.output
 
+    def bare(self, *words: object) -> str:
+        """What a command says that needs no configuration."""
+        answer = CliRunner().invoke(app, [*map(str, words)])
+        assert answer.exit_code == 0, answer.output
+        return answer.output
+
     def refused(self, *words: object) -> str:
         """What a wrong call is told."""
         code, said = self.told(*words)
