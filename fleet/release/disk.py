@@ -49,6 +49,11 @@ class ReleasePaths(Value, frozen=True):
         return self.opt / "current"
 
     @property
+    def trusted(self) -> Path:
+        """The link to the release that puts things right at boot: never one that is being tried."""
+        return self.opt / "trusted"
+
+    @property
     def state(self) -> Path:
         """The state of the releases."""
         return self.state_dir / "state.json"
@@ -106,17 +111,22 @@ class ReleaseDisk:
 
     def current(self) -> str:
         """The version that the link names, empty if it names none."""
-        try:
-            return self.paths.current.readlink().name
-        except (FileNotFoundError, OSError):
-            return ""
+        return _named_by(self.paths.current)
 
     def point(self, version: str) -> None:
         """Make a release the current one."""
-        fresh = self.paths.opt / ".current.new"
+        self._link(self.paths.current, version)
+
+    def trust(self, version: str) -> None:
+        """Have a release put things right at boot."""
+        if _named_by(self.paths.trusted) != version:
+            self._link(self.paths.trusted, version)
+
+    def _link(self, link: Path, version: str) -> None:
+        fresh = link.with_name(f".{link.name}.new")
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(Path("releases") / version)
-        fresh.replace(self.paths.current)
+        fresh.replace(link)
         sync_folder(self.paths.opt)
 
     def leave_sign(self, *, on: bool) -> None:
@@ -139,7 +149,7 @@ class ReleaseDisk:
 
     def prune(self, needed: Collection[str]) -> None:
         """Remove the oldest, and what nobody finished. `needed` and the current one stay."""
-        stays = {*needed, self.current()} - {""}
+        stays = {*needed, self.current(), _named_by(self.paths.trusted)} - {""}
         spare = [version for version in self.installed() if version not in stays]
         stays.update(spare[: max(0, RELEASES_KEPT - len(stays))])
         for folder in self.paths.releases.glob("*"):
@@ -155,6 +165,13 @@ def _lock(fd: int) -> None:
             "Another maguey-release is at work on this machine; nothing was changed. How far it is: "
             "maguey-release status"
         ) from None
+
+
+def _named_by(link: Path) -> str:
+    try:
+        return link.readlink().name
+    except OSError:  # there is none, or it is no link
+        return ""
 
 
 def _made(folder: Path) -> int:

@@ -53,9 +53,6 @@ class Services(Protocol):
     def stop(self) -> None:
         """Stop all, and wait for it. Raises `ServiceError`."""
 
-    def units(self) -> tuple[UnitReading, ...]:
-        """How each is. Raises `ServiceError`."""
-
 
 class SystemdServices:
     """`Services` by systemctl.
@@ -82,7 +79,7 @@ class SystemdServices:
             _systemctl("stop", *reversed(units), timeout_s=STOP_S)
 
     def units(self) -> tuple[UnitReading, ...]:
-        """See `Services`."""
+        """How each is. Raises `ServiceError`."""
         return tuple(_reading(shown, self._now_ms()) for shown in self._shown() if _is_wanted(shown))
 
     def _enabled(self) -> list[str]:

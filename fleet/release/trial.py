@@ -9,8 +9,9 @@ starts afresh can tell from state and link alone what to do (`recover`), and doi
 2. if the link does not name what the state wants: stop, flip;
 3. start.
 
-Step 1 runs at boot before the services (`maguey-release boot`, which leaves step 3 to systemd), and
-whenever the process that tries a release has ended, in whatever way (`maguey-release settle`).
+Step 1 runs at boot before the services (`maguey-release boot`, which leaves step 3 to systemd), from the
+release that is trusted and not the one that is tried, and whenever the process that tries a release has
+ended, in whatever way (`maguey-release settle`).
 """
 
 from __future__ import annotations
@@ -66,6 +67,9 @@ class ReleaseFiles(Protocol):
     def point(self, version: str) -> None:
         """Make this the current one."""
 
+    def trust(self, version: str) -> None:
+        """Have this release put things right at boot."""
+
     def leave_sign(self, *, on: bool) -> None:
         """While on, a door that stops leaves UPDATING on its screen."""
 
@@ -76,7 +80,7 @@ class ReleaseFiles(Protocol):
 class Probes(Protocol):
     """How a release is looked at."""
 
-    def refusal(self, version: str) -> str:
+    def refusal(self, version: str, /) -> str:
         """Why the release cannot even be tried here, such as a setting it does not know; empty if it can."""
 
     def is_quiet(self) -> bool:
@@ -85,7 +89,7 @@ class Probes(Protocol):
     def note_before(self, version: str) -> None:
         """Note what works now, under the old release; what did not is not asked of `version`."""
 
-    def look(self, share: float) -> Complaint:
+    def look(self, share: float, /) -> Complaint:
         """Look at what runs.
 
         :param share: how much of the probation is over, 0 to 1 and beyond.
@@ -93,13 +97,15 @@ class Probes(Protocol):
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """One machine. `wait`: sleeps for so many seconds."""
+    """One machine. `wait`: sleeps for so many seconds. `allowance_s`: what a release has, besides twice its
+    probation, for stop, start and all that may be missing at first."""
 
     files: ReleaseFiles
     services: Services
     probes: Probes
     clock: Clock
     wait: Callable[[float], object]
+    allowance_s: float = STOP_S + START_S
 
     def run(self, version: str, probation_s: float = PROBATION_S, *, insist: bool = False) -> ReleaseState:
         """Try the staged release, and keep it or roll it back. Returns the state after it.
@@ -114,19 +120,21 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
             return self._first(before)
         self._check(before, version, insist=insist)
         self.probes.note_before(version)
-        state = tried(before, self.clock.now(), STOP_S + START_S + 2 * probation_s)
+        self.files.trust(before.good)
+        state = tried(before, self.clock.now(), self.allowance_s + 2 * probation_s)
         self.files.save(state)
         try:
             self._switch(version)
             self._watch(state, probation_s)
         except Exception as error:  # whatever it is, nobody vouches for this release
             return self._roll_back(state, str(error) or type(error).__name__)
-        return self._keep(state)
+        return self._keep(state, before.good)
 
     def _first(self, state: ReleaseState) -> ReleaseState:
         state = installed_first(state, self.clock.now())
         self.files.save(state)
         self.files.point(wanted(state))
+        self.files.trust(wanted(state))
         return state
 
     def _check(self, state: ReleaseState, version: str, *, insist: bool) -> None:
@@ -166,10 +174,11 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
                 return
             self.wait(LOOK_S)
 
-    def _keep(self, state: ReleaseState) -> ReleaseState:
+    def _keep(self, state: ReleaseState, before: str) -> ReleaseState:
         state = kept(state, self.clock.now())
         self.files.save(state)
-        self.files.prune({state.good, state.past[0].version if state.past else ""})
+        self.files.trust(state.good)
+        self.files.prune({state.good, before})
         return state
 
     def _roll_back(self, state: ReleaseState, reason: str) -> ReleaseState:

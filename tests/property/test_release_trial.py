@@ -26,7 +26,7 @@ from fleet.release.lifecycle import (
     staged,
     wanted,
 )
-from fleet.release.services import ServiceError, UnitReading
+from fleet.release.services import ServiceError
 from fleet.release.trial import NotTried, Trial, recover, run_wanted, set_right_at_boot
 from gate.rules.model import Measure, Now
 
@@ -52,6 +52,7 @@ class World:
         self.disk = msgspec.json.encode(ReleaseState())
         self.link = ""
         self.running = ""
+        self.trusted = ""
         self.boot, self.ms = 1, 0
         self.natures: dict[str, Nature] = {}
         self.kill_in = NOBODY
@@ -79,11 +80,14 @@ class World:
     def point(self, version: str) -> None:
         self.change(lambda: setattr(self, "link", version))
 
+    def trust(self, version: str) -> None:
+        self.change(lambda: setattr(self, "trusted", version))
+
     def leave_sign(self, *, on: bool) -> None:
         self.change(lambda: setattr(self, "sign", on))
 
     def prune(self, needed: Collection[str]) -> None:
-        assert {self.link, self.load().good} <= set(needed)
+        assert {self.link, self.load().good, self.trusted} <= set(needed)
 
     # Services
 
@@ -99,9 +103,6 @@ class World:
             self.change(lambda: setattr(self, "running", ""))
             raise ServiceError("stop took too long, systemd killed it")
         self.change(lambda: setattr(self, "running", ""))
-
-    def units(self) -> tuple[UnitReading, ...]:
-        return ()
 
     # Probes; they look at what runs
 
@@ -178,6 +179,7 @@ def with_a_first_release() -> World:
     world.natures["0"] = "works"
     world.save(installed_first(staged(world.load(), "0", world.now()), world.now()))
     world.point("0")
+    world.trust("0")
     world.start()
     return world
 
@@ -214,6 +216,7 @@ def killed(world: World, go: Callable[[], None], kill_in: int, *, power: bool) -
     try:
         go()
     except KilledError:
+        assert world.natures[world.trusted] in WORKING
         if power or world.is_off:
             world.power_cut()
 
@@ -234,6 +237,7 @@ def test_whatever_is_killed_whenever_one_working_release_is_current_and_runs(nig
         trusted |= {version} if state.good == version else set()
         assert state.good in trusted
         assert state.phase is not Phase.ROLLED_BACK or (state.update and state.update.reason)
+        assert world.trusted in trusted, "a release that may not work would put things right"
         assert not world.sign
 
 
