@@ -58,10 +58,17 @@ check:
 format:
 	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
 
-# Rewrites requirements.txt from pyproject.toml; needs `uv`.
+# Rewrites requirements.txt and, of the same versions, what a gate, a hub and the operator's laptop install, from
+# pyproject.toml; needs `uv`. UPGRADE=1 takes newer versions.
+COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+  $(if $(UPGRADE),--upgrade)
+PART = $(COMPILE) --no-annotate -c requirements.txt pyproject.toml
+
 lock:
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --extra dev pyproject.toml -o requirements.txt
+	$(COMPILE) --extra dev pyproject.toml -o requirements.txt
+	$(PART) --extra pi -o requirements/gate.txt
+	$(PART) --extra hub -o requirements/hub.txt
+	$(PART) --extra fleet -o requirements/fleet.txt
 
 # Draws the README's pictures, with the command a user has.
 pictures:
