@@ -23,7 +23,7 @@ import typer
 from gate.common.command_line import run_command
 from gate.common.log import configure
 from gate.common.options import common_options
-from hub.cli import authority, gates, nights, orders, retention, tickets
+from hub.cli import authority, gates, history, nights, orders, retention, tickets
 from hub.cli.common import ConfigOption, open_database, plain_errors
 from hub.cli.event import event_app
 from hub.cli.ticket_lists import ticket_app
@@ -127,7 +127,7 @@ def seed_demo(
     typer.echo(f"seeded {len(made.tickets)} codes and {len(made.gates)} gates; written to {out}")
 
 
-for commands in (gates, authority, orders, nights, tickets, retention):
+for commands in (gates, authority, orders, nights, tickets, history, retention):
     app.add_typer(commands.app)
 app.add_typer(event_app)
 app.add_typer(ticket_app)
