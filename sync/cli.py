@@ -11,9 +11,10 @@ import threading
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+import structlog
 import typer
 
 from gate.clock import SystemClock
@@ -25,7 +26,7 @@ from gate.common.options import common_options, config_option
 from gate.common.systemd import Notifier, watchdog_ms
 from gate.common.text_file import NotTextError, read_text
 from gate.common.watchdog import Heart
-from gate.config import GateFile, read_gate_config
+from gate.config import GateFile, HubSection, read_gate_config
 from gate.rules.payload import visible
 from gate.store.live_file import read_live
 from gate.store.locks import only_one
@@ -37,6 +38,9 @@ from sync.claims.hotline import HotlineServer
 from sync.upload.outbox import Outbox
 from sync.wire.enrolment import EnrolToken, read_token
 from sync.wire.topics import GATE_ID, Topics
+
+if TYPE_CHECKING:
+    from sync.identity.files import IdentityFiles
 
 app = typer.Typer(
     help="Sends a gate's scans to the hub and keeps the gate's tickets up to date.",
@@ -55,19 +59,21 @@ _Config = Annotated[Path, config_option("gate.toml")]
 def run(config: _Config) -> None:
     """Run until stopped (SIGTERM or Ctrl-C). Exit code 2: wrong configuration."""
     settings = read_gate_config(config)
-    token = _token(Path(settings.hub.token_file))
     configure(settings.log, service="maguey-sync", gate=settings.gate_id)
+    files = _identity(settings.hub)
+    token = _token(Path(settings.hub.token_file))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with only_one("sync", settings.cache.parent):
-        _serve(settings, token, stop)
+        _serve(settings, token, files, stop)
 
 
-def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
+def _serve(settings: GateFile, token: str, files: IdentityFiles | None, stop: threading.Event) -> None:
     from sync.cache.writer import Cache
-    from sync.feed.fetcher import Fetcher
+    from sync.feed.fetcher import Fetcher, WantCertificate
     from sync.feed.snapshot import HubClient
+    from sync.identity.renewal import CertificateRenewal
     from sync.service import Sync, SyncEvent
     from sync.status import GateIdentity
 
@@ -102,6 +108,9 @@ def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
         doors=hotline,
         claim_timeout_s=settings.door.claim_timeout,
         rollback=_rollback,
+        renewal=None
+        if files is None
+        else CertificateRenewal(files, settings.gate_id, lambda said: fetcher.want(WantCertificate(said))),
     )
     hotline.start()
     notifier = Notifier(os.environ.get("NOTIFY_SOCKET", ""))
@@ -112,6 +121,25 @@ def _serve(settings: GateFile, token: str, stop: threading.Event) -> None:
     finally:
         hotline.close()
         fetcher.close()
+
+
+def _identity(hub: HubSection) -> IdentityFiles | None:
+    """The files that sync renews, once what was cut off is finished. None: it has no certificate."""
+    from sync.identity.files import IdentityError, IdentityFiles
+
+    if not (hub.ca_file and hub.cert_file and hub.key_file):
+        return None
+    files = IdentityFiles(
+        authority=Path(hub.ca_file),
+        certificate=Path(hub.cert_file),
+        key=Path(hub.key_file),
+        token=Path(hub.token_file),
+    )
+    try:
+        files.finish()
+    except IdentityError as error:
+        structlog.get_logger().warning("certificate renewal failed", reason=str(error))
+    return files
 
 
 def _rollback() -> str:

@@ -35,7 +35,8 @@ from sync.claims.lent_tickets import Lender
 from sync.feed.fetcher import Want, WantConfig
 from sync.feed.follower import FeedFollower
 from sync.feed.intake import Intake
-from sync.feed.snapshot import FetchedFeed
+from sync.feed.snapshot import FetchedCertificate, FetchedFeed
+from sync.identity.renewal import CertificateRenewal
 from sync.peers.gates_present import GatesPresent
 from sync.peers.listener import PeerListener
 from sync.status import GateIdentity, LoopTurns, StatusReporter, last_will
@@ -54,7 +55,7 @@ ACK_SILENT_MS = 60_000
 OWN_PIECE = 100
 """Most of the hub's messages handled in one turn: several turns fit between two beats."""
 
-SyncEvent = LinkEvent | GateConfig | FetchedFeed | ToService
+SyncEvent = LinkEvent | GateConfig | FetchedFeed | FetchedCertificate | ToService
 
 
 class DoorLines(Protocol):
@@ -76,6 +77,7 @@ class Sync:
     :param fetched: how often the thread behind `want` has turned.
     :param doors: connections of doors; their messages are put into the inbox of `claims`.
     :param claim_timeout_s: how long the door waits for the hub's answer.
+    :param renewal: of its certificate; None: that is not sync's to renew.
     :param rollback: that the newest release was rolled back and why, empty if it was not.
     """
 
@@ -95,12 +97,13 @@ class Sync:
         doors: DoorLines,
         claim_timeout_s: float = 0.2,
         rollback: Callable[[], str] = str,
+        renewal: CertificateRenewal | None = None,
     ) -> None:
         self._gate_id = identity.gate_id
         self._topics = Topics(venue=identity.venue)
         self._cache, self._outbox, self._inbox = cache, outbox, inbox
         self._want, self._clock, self._jitter = want, clock, jitter
-        self._doors, self._fetched = doors, fetched
+        self._doors, self._fetched, self._renewal = doors, fetched, renewal
         before, now = cache.link(), clock.now()
         self.claims = ClaimLoop(
             self._topics,
@@ -240,6 +243,8 @@ class Sync:
                 if isinstance(event, GateConfig):
                     self._named = event.gate_names
                 self._intake.put(event)
+            case FetchedCertificate(certificate):
+                self._on_certificate(certificate)
             case LendRequest():
                 answer = self._lender.answer(event, self._clock.now().wall)
                 self._connection.publish(self._topics.claims(self._gate_id), encode(answer))
@@ -327,6 +332,13 @@ class Sync:
             self._connection.renew(now_ms)
             self._on_down()
 
+    # --- its certificate ---
+
+    def _on_certificate(self, certificate: str) -> None:
+        if self._renewal is not None and self._renewal.take(certificate):
+            self._connection.renew(self._clock.now().monotonic_ms)
+            self._on_down()
+
     # --- the clock ---
 
     def _keep_time(self, now: Now) -> None:
@@ -334,6 +346,8 @@ class Sync:
         if now_ms >= self._config_at:
             self._config_at = now_ms + CONFIG_MS
             self._want(WantConfig())
+        if self._renewal is not None:
+            self._renewal.turn(now)
         self._follower.keep_time(now_ms)
         self._intake.keep_time(now_ms)
         if self._connection.connected and now_ms >= self._status_at:

@@ -18,9 +18,10 @@ from cryptography.x509.oid import NameOID
 from gate.common.findings import Finding, fault, fine, warning
 from gate.config import GateFile
 
-SOON_DAYS = 21
-"""Three weekends to get a new certificate."""
+SOON_DAYS = 90
+"""Sync renews a certificate eight months before its end."""
 ENROL = "Enrol the gate again at the hub."
+RENEW = f"Sync renews the gate's own: journalctl -u maguey-sync says why it did not. {ENROL}"
 _OTHERS = stat.S_IRWXO
 _GROUP = stat.S_IRWXG
 
@@ -74,7 +75,7 @@ def _certificate(name: str, file: Path, now: datetime, owner: str | None) -> Fin
     if owner is not None and names != [owner]:
         return fault(name, f"{file}: issued to {', '.join(names) or 'nobody'}, not to {owner}.", ENROL)
     if days < SOON_DAYS:
-        return warning(name, f"{file}: expires in {days} days.", ENROL)
+        return warning(name, f"{file}: expires in {days} days.", RENEW)
     return fine(name, f"{file}: valid until {until:%Y-%m-%d}, {days} days.")
 
 

@@ -57,6 +57,8 @@ class _Told(msgspec.Struct, frozen=True):
     venue: str
     gates: tuple[str, ...]
     revoked: tuple[str, ...]
+    broker: str = ""
+    """The SHA-256 of its own certificate."""
 
     def needs_restart(self, before: _Told | None) -> bool:
         """Whether a gate is new on the list. That needs a restart, everything else does not (ADR 31)."""
@@ -80,19 +82,26 @@ class AuthorityService:
         )
         self._issuer = read_issuer(self._home)
         self._told = _read_told(self._home / "told.json")
+        self._own = {
+            "gates authority": self._home / "ca.pem",
+            "hub authority": self._home / "hub-ca.pem",
+            "broker": self._broker / "broker.pem",
+            "web": Path(config.web.cert_file or "-"),
+            "hub": Path(config.mqtt.cert_file or "-"),
+        }
+        """Certificates that are files, to be noted when they end."""
         self._canaries: dict[str, Visitor] = {}
         self._outage = Outage("broker")
 
     def begin(self, conn: Connection) -> None:
         """Set up a new connection: listen, and note the certificates that were made without a database."""
         conn.execute(query("listen_authority"))
-        files = {
-            "gates authority": self._home / "ca.pem",
-            "hub authority": self._home / "hub-ca.pem",
-            "broker": self._broker / "broker.pem",
-        }
-        for kind, file in files.items():
-            self._note(conn, x509.load_pem_x509_certificate(read_short(file)), kind)
+        self._note_own(conn)
+
+    def _note_own(self, conn: Connection) -> None:
+        for kind, file in self._own.items():
+            if (found := _certificate_in(file)) is not None:
+                self._note(conn, found, kind)
 
     def turn(self, conn: Connection, stop: threading.Event) -> None:
         """Do what there is to do, then wait for more.
@@ -172,8 +181,11 @@ class AuthorityService:
         gates = [row["gate_id"] for row in conn.execute(query("listed_gates"), wanted)]
         self._write_list(revoked, now)
         self._write("gates.json", broker_list_text(self._venue, gates).encode())
-        told = _Told(self._venue, tuple(gates), tuple(sorted(revoked)))
+        own = _certificate_in(self._broker / "broker.pem")
+        broker = "" if own is None else certificate_digest(own)
+        told = _Told(self._venue, tuple(gates), tuple(sorted(revoked)), broker)
         if told != self._told:
+            self._note_own(conn)
             self._tell(told)
 
     def _write_list(self, revoked: dict[str, datetime], now: datetime) -> None:
@@ -265,6 +277,13 @@ def _named_in(file: Path, issuer: Issuer) -> set[str] | None:
     except (FileNotFoundError, ValueError, TypeError):
         return None
     return {f"{entry.serial_number:x}" for entry in found} if is_ours else None
+
+
+def _certificate_in(file: Path) -> x509.Certificate | None:
+    try:
+        return x509.load_pem_x509_certificate(read_short(file))
+    except (OSError, ValueError):
+        return None
 
 
 def _read_told(file: Path) -> _Told | None:

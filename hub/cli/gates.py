@@ -16,6 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from hub.authority.ends import certificate_warnings
 from hub.authority.lock_out import begin_to_follow, lock_out_row, lock_out_steps, what_is_missing
 from hub.cli.common import (
     EXIT_FAILED,
@@ -103,6 +104,7 @@ def list_gates(config: ConfigOption, as_json: JsonOption = False) -> None:
         rows = _read_gates(conn, settings, now)
         cancelled = {row["event_id"] for row in conn.execute(query("cancelled_nights")).fetchall()}
         too_long = conn.execute(query("too_long")).fetchall()
+        ending = certificate_warnings(conn, settings.venue, now)
     lines, nights = [health_of(row, now) for row in rows], nights_of(rows, now, cancelled)
     if as_json:
         found = [row | {"worry": line.worry} for row, line in zip(rows, lines, strict=True)]
@@ -110,7 +112,9 @@ def list_gates(config: ConfigOption, as_json: JsonOption = False) -> None:
     else:
         _print(lines, nights, settings.venue)
         _print_too_long(too_long)
-    if too_long or any(line.worry for line in lines) or any(night.troubles for night in nights):
+        for line in ending:
+            typer.echo(f"  {line}")
+    if too_long or ending or any(line.worry for line in lines) or any(night.troubles for night in nights):
         raise typer.Exit(EXIT_FAILED)
 
 

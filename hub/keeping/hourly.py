@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from hub.authority.ends import WARNED_BEFORE, end_warnings
 from hub.config import Archive
 from hub.db.call import FunctionAnswer, ask, call
 from hub.db.connection import Connection
@@ -18,6 +19,7 @@ MONTHS_AHEAD = 3
 
 _UNPAID_MINUTES = 30
 _MAIL_DAYS = 30
+_REQUEST_DAYS = 30
 
 
 class _Completed(FunctionAnswer, frozen=True, kw_only=True):
@@ -94,6 +96,16 @@ def _mail(what: str, conn: Connection, _settings: Archive, now: datetime) -> Hou
     return _step(what, done, f"{done.purged} purged that were sent or given up {_MAIL_DAYS} days ago")
 
 
+def _certificates(what: str, conn: Connection, _settings: Archive, now: datetime) -> HourlyResult:
+    """Failed while one ends soon, so that whoever watches this unit hears of it."""
+    before = {"before": now - timedelta(days=_REQUEST_DAYS)}
+    conn.execute(query("forget_enrolments"), before)
+    conn.execute(query("forget_requests"), before)
+    warnings = end_warnings(conn.execute(query("certificate_ends_everywhere")).fetchall(), now)
+    words = " ".join(warnings) or f"none ends within {WARNED_BEFORE.days} days"
+    return HourlyResult(line=f"{what}: {words}", failed=bool(warnings))
+
+
 def _retention(what: str, conn: Connection, settings: Archive, now: datetime) -> HourlyResult:
     done = archive(conn, months_before(now, settings.keep_months), now)
     lines = [f"{one.month} archived ({one.scans:,} scans)" for one in done.months]
@@ -114,4 +126,5 @@ _STEPS: tuple[tuple[str, Callable[[str, Connection, Archive, datetime], HourlyRe
     ("webhooks", _webhooks),
     ("mail", _mail),
     ("old scans", _retention),
+    ("certificates", _certificates),
 )

@@ -4801,7 +4801,7 @@ CREATE TABLE public.certificates (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT certificates_fingerprint CHECK ((fingerprint ~ '^[0-9a-f]{64}$'::text)),
-    CONSTRAINT certificates_kind CHECK ((kind = ANY (ARRAY['gate'::text, 'take-over'::text, 'gates authority'::text, 'hub authority'::text, 'broker'::text]))),
+    CONSTRAINT certificates_kind CHECK ((kind = ANY (ARRAY['gate'::text, 'take-over'::text, 'gates authority'::text, 'hub authority'::text, 'broker'::text, 'web'::text, 'hub'::text]))),
     CONSTRAINT certificates_serial CHECK ((serial ~ '^[0-9a-f]{1,40}$'::text)),
     CONSTRAINT certificates_whose CHECK (((kind = ANY (ARRAY['gate'::text, 'take-over'::text])) = (gate_id IS NOT NULL)))
 );

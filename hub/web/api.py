@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from gate.common.foreign import read_json
 from gate.common.seldom import Seldom
 from gate.rules.model import Event
+from hub.authority.ends import certificate_warnings
 from hub.config import HubConfig
 from hub.db.call import call
 from hub.db.connection import Connection, conninfo, retry_conflicts
@@ -107,10 +109,12 @@ def healthz() -> str:
 
 @get("/readyz", media_type=MediaType.TEXT, sync_to_thread=True)
 def readyz(state: State) -> str:
-    """The database answers too, and is migrated."""
+    """The database answers too, and is migrated. Below that, a line for each certificate that ends soon."""
+    hub: HubConfig = state.hub
     with pool_of(state).connection() as conn:
         conn.execute(query("ready"))
-    return "ready\n"
+        warnings = certificate_warnings(conn, hub.venue, datetime.now(UTC))
+    return "\n".join(["ready", *warnings, ""])
 
 
 def _assign_home_gates(conn: Connection, gate_id: str) -> None:

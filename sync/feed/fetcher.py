@@ -15,7 +15,14 @@ import msgspec
 
 from gate.common.outage import Outage
 from sync.cache.spool import Spool, SpoolBusy
-from sync.feed.snapshot import FetchedFeed, FetchError, HubClient, HubRefused, HubUnreachable
+from sync.feed.snapshot import (
+    FetchedCertificate,
+    FetchedFeed,
+    FetchError,
+    HubClient,
+    HubRefused,
+    HubUnreachable,
+)
 from sync.wire.messages import GateConfig
 
 RETRY_S = 2.0
@@ -36,11 +43,19 @@ class WantEvent(msgspec.Struct, frozen=True):
     whole: bool = False
 
 
+class WantCertificate(msgspec.Struct, frozen=True):
+    """A signing request, for the gate's next certificate."""
+
+    request: str
+
+
 Want = WantConfig | WantEvent
+AnyWant = Want | WantCertificate
+FetchedAnswer = GateConfig | FetchedFeed | FetchedCertificate
 
 
 class _Request(msgspec.Struct, frozen=True):
-    what: Want
+    what: AnyWant
     due: float
 
 
@@ -57,7 +72,7 @@ class Fetcher:
         self,
         client: HubClient,
         spool: Spool,
-        deliver: Callable[[GateConfig | FetchedFeed], None],
+        deliver: Callable[[FetchedAnswer], None],
         retry_s: float = RETRY_S,
         now_ms: Callable[[], int] = lambda: 0,
     ) -> None:
@@ -75,7 +90,7 @@ class Fetcher:
         self._thread = threading.Thread(target=self._run, name="fetcher", daemon=True)
         self._thread.start()
 
-    def want(self, what: Want) -> None:
+    def want(self, what: AnyWant) -> None:
         """Request something. A repetition is no sooner due; another `since` replaces the earlier one."""
         with self._changed:
             earlier = self._requests.get(_key(what))
@@ -114,7 +129,7 @@ class Fetcher:
                 self._changed.wait(LOOK_S if first is None else min(first - now, LOOK_S))
         return None
 
-    def _handle(self, what: Want) -> None:
+    def _handle(self, what: AnyWant) -> None:
         try:
             answer = self._ask(what)
             # forgotten before the answer is delivered: handling the answer may request the same again
@@ -131,7 +146,7 @@ class Fetcher:
             self._hub.over()
             self._outage(what).over()
 
-    def _on_useless(self, what: Want, error: Exception) -> None:
+    def _on_useless(self, what: AnyWant, error: Exception) -> None:
         """The hub answers, but not with what was requested."""
         self._hub.over()
         why = error if isinstance(error, FetchError) else f"unexpected {type(error).__name__}: {error}"
@@ -141,25 +156,26 @@ class Fetcher:
         else:
             self._put_off(what)
 
-    def _forget(self, what: Want) -> None:
+    def _forget(self, what: AnyWant) -> None:
         with self._changed:
             request = self._requests.get(_key(what))
             if request is not None and request.what == what:
                 del self._requests[_key(what)]
 
-    def _put_off(self, what: Want) -> None:
+    def _put_off(self, what: AnyWant) -> None:
         """Move it to the end; a `since` requested meanwhile stays."""
         with self._changed:
             request = self._requests.pop(_key(what), _Request(what, 0.0))
             self._requests[_key(what)] = _Request(request.what, time.monotonic() + self._retry_s)
 
-    def _outage(self, what: Want) -> Outage:
-        name = f"event {what.event_id}" if isinstance(what, WantEvent) else "configuration"
-        return self._outages.setdefault(_key(what), Outage(f"download of {name}"))
+    def _outage(self, what: AnyWant) -> Outage:
+        return self._outages.setdefault(_key(what), Outage(_name(what)))
 
-    def _ask(self, what: Want) -> GateConfig | FetchedFeed:
+    def _ask(self, what: AnyWant) -> FetchedAnswer:
         if isinstance(what, WantConfig):
             return self._client.config()
+        if isinstance(what, WantCertificate):
+            return self._client.certificate(what.request)
         asked_ms = self._now_ms()
         fetched = self._client.admissions(
             what.event_id, what.since, self._spool, generation=what.generation, whole=what.whole
@@ -167,5 +183,15 @@ class Fetcher:
         return msgspec.structs.replace(fetched, asked_ms=asked_ms)
 
 
-def _key(what: Want) -> str:
-    return what.event_id if isinstance(what, WantEvent) else ""
+def _key(what: AnyWant) -> str:
+    return what.event_id if isinstance(what, WantEvent) else type(what).__name__
+
+
+def _name(what: AnyWant) -> str:
+    match what:
+        case WantEvent(event_id):
+            return f"download of event {event_id}"
+        case WantCertificate():
+            return "renewal of certificate"
+        case _:
+            return "download of configuration"

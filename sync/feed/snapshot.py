@@ -15,6 +15,7 @@ import structlog
 from urllib3.exceptions import HTTPError
 
 from gate.common.errors import StoreError
+from gate.common.foreign import read_json
 from gate.common.value import Value
 from sync.broker.tls import context, is_lost
 from sync.cache.spool import Spool, SpooledSnapshot
@@ -22,9 +23,10 @@ from sync.feed.answer_lines import AnswerLines, FetchError, UnreadableChangeErro
 from sync.feed.download import Download
 from sync.feed.http_session import HubSession
 from sync.feed.transfer_meter import TransferLimitError, TransferMeter
+from sync.wire.enrolment import LIMIT, RenewAnswer, RenewRequest
 from sync.wire.messages import LARGEST, Change, FeedPlace, GateConfig, WireError, decode
 
-__all__ = ["FetchError", "FetchedFeed", "HubClient", "HubRefused", "HubUnreachable"]
+__all__ = ["FetchError", "FetchedCertificate", "FetchedFeed", "HubClient", "HubRefused", "HubUnreachable"]
 
 READ_S = 20.0
 """Most time between two pieces of an answer."""
@@ -34,6 +36,7 @@ NIGHT_S = 900.0
 """Time for a whole night's list: 100,000 admissions, 12 MB packed, at 14 KB/s."""
 CONFIG_BYTES = LARGEST
 """Largest configuration; a night takes about 400 bytes."""
+_REFUSED = (403, 404, 410)
 MOST_CHANGES = 5_000
 """Most changes read into memory, about 3 MB; a gate that lacks more, in any number of pages, loads all."""
 
@@ -46,6 +49,12 @@ class HubUnreachable(FetchError):
 
 class HubRefused(FetchError):
     """The hub does not know what was requested, or refuses it to this gate (403, 404, 410)."""
+
+
+class FetchedCertificate(Value, frozen=True):
+    """The gate's next certificate, in PEM."""
+
+    certificate: str
 
 
 class FetchedFeed(Value, frozen=True):
@@ -133,6 +142,14 @@ class HubClient:
                 raise FetchError(f"{answer.url}: this is the configuration of gate {config.gate_id}.")
             return config
 
+    def certificate(self, request: str) -> FetchedCertificate:
+        """The gate's next certificate, for the key of this signing request. Raises `FetchError`."""
+        self._meter.begin(CONFIG_S)
+        asked = msgspec.json.encode(RenewRequest(request=request))
+        with self._get("/certificate", {}, asked) as answer, _in_words(answer.url):
+            body = _whole(answer.url, Download(answer, self._meter))
+            return FetchedCertificate(certificate=read_json(body, RenewAnswer, limit=LIMIT).certificate)
+
     def admissions(
         self, event_id: str, since: int, spool: Spool, generation: int = 1, whole: bool = False
     ) -> FetchedFeed:
@@ -159,7 +176,7 @@ class HubClient:
         """None: more changes than fit into memory, or one that cannot be read."""
         self._meter.begin(NIGHT_S)
         path, asked = f"/events/{event_id}/admissions", {"since": since, "generation": held.generation}
-        with self._get(path, **asked) as answer, _in_words(answer.url):
+        with self._get(path, asked) as answer, _in_words(answer.url):
             url = self._base + path
             download = Download(
                 answer, self._meter, lambda headers: self._send(url, asked, headers), self._pause
@@ -183,20 +200,23 @@ class HubClient:
                 return None
             return msgspec.structs.replace(fetched, since=header.since, newest=header.newest, changes=changes)
 
-    def _get(self, path: str, **query: Any) -> requests.Response:
+    def _get(
+        self, path: str, query: dict[str, Any] | None = None, said: bytes | None = None
+    ) -> requests.Response:
+        """:param said: what to send; None: nothing, only ask."""
         url = self._base + path
         with _in_words(url):  # requests parses a redirect's target even if it does not follow it
-            answer = self._ask(url, query)
+            answer = self._ask(url, query or {}, said)
         status = answer.status_code
         if status != requests.codes.ok:
             answer.close()
-            kind = HubRefused if status in (403, 404, 410) else FetchError
+            kind = HubRefused if status in _REFUSED or (said is not None and status < 500) else FetchError
             raise kind(f"{url}: the hub says {status} {answer.reason}.{_hint(status)}")
         return answer
 
-    def _ask(self, url: str, query: dict[str, Any]) -> requests.Response:
+    def _ask(self, url: str, query: dict[str, Any], said: bytes | None) -> requests.Response:
         try:
-            return self._send(url, query, {})
+            return self._send(url, query, {}, said)
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.RetryError) as error:
             raise HubUnreachable(
                 f"{url}: no answer from the hub ({type(error).__name__}). Is it running?"
@@ -211,12 +231,21 @@ class HubClient:
         self._clock_was_lost = is_lost(now)
         self._session.check_with(checks)
 
-    def _send(self, url: str, query: dict[str, Any], headers: dict[str, str]) -> requests.Response:
+    def _send(
+        self, url: str, query: dict[str, Any], headers: dict[str, str], said: bytes | None = None
+    ) -> requests.Response:
         now = self._wall()
         if is_lost(now) != self._clock_was_lost:
             self._mount(now)
-        return self._session.get(
-            url, params=query, headers=headers, timeout=READ_S, stream=True, allow_redirects=False
+        return self._session.request(
+            "GET" if said is None else "POST",
+            url,
+            params=query,
+            data=said,
+            headers=headers if said is None else headers | {"Content-Type": "application/json"},
+            timeout=READ_S,
+            stream=True,
+            allow_redirects=False,
         )
 
 

@@ -6,14 +6,13 @@ import base64
 from datetime import datetime
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gate.common.value import Value
-from sync.identity.files import IdentityFiles, is_good, names_gate, signing_request
+from sync.identity.files import IdentityFiles, check_issued, is_good, signing_request
 from sync.identity.hub_line import EnrolError, fetch_authority, send_enrolment
 from sync.wire.enrolment import (
     EnrolAnswer,
@@ -63,7 +62,7 @@ def enrol(files: IdentityFiles, applicant: Applicant) -> EnrolAnswer:
     key = files.new_key()
     said = _said(applicant, key, files.new_token(applicant.own_token))
     answer = send_enrolment(applicant.url, authority, said)
-    _check(answer, authority, key, applicant.gate_id)
+    check_issued(answer.certificate, authority, key, applicant.gate_id)
     files.install(answer.certificate)
     return answer
 
@@ -101,15 +100,3 @@ def _said(applicant: Applicant, key: ec.EllipticCurvePrivateKey, token: str) -> 
 
 def _base64(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
-
-
-def _check(answer: EnrolAnswer, authority: Path, key: ec.EllipticCurvePrivateKey, gate_id: str) -> None:
-    try:
-        made = x509.load_pem_x509_certificate(answer.certificate.encode())
-        made.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.read_bytes()))
-    except (ValueError, TypeError, InvalidSignature):
-        raise EnrolError(
-            "The hub sent a certificate that its authority did not sign. Nothing was changed."
-        ) from None
-    if made.public_key() != key.public_key() or not names_gate(made, gate_id):
-        raise EnrolError("The hub sent a certificate of another gate. Nothing was changed.")

@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -53,7 +54,8 @@ class IdentityFiles(Value, frozen=True):
 
     def certificate_in_use(self) -> x509.Certificate | None:
         """The certificate, if it is there and belongs to the key."""
-        return _matching(self.certificate, self.key)
+        with in_words():
+            return _matching(self.certificate, self.key)
 
     def new_key(self) -> ec.EllipticCurvePrivateKey:
         """The key that is to be certified: that of an earlier run that was cut off, or a new one."""
@@ -92,6 +94,10 @@ class IdentityFiles(Value, frozen=True):
 
         Only once the new certificate is there is anything replaced, and it goes last.
         """
+        with in_words():
+            return self._finish()
+
+    def _finish(self) -> bool:
         new = successor(self.certificate)
         if not new.exists():
             return False
@@ -159,6 +165,19 @@ def in_words() -> Iterator[None]:
             f"{error.filename}: {error.strerror}. The folder has to belong to maguey-sync; 'maguey-sync "
             "enrol' runs as root."
         ) from None
+
+
+def check_issued(certificate: str, authority: Path, key: ec.EllipticCurvePrivateKey, gate_id: str) -> None:
+    """Whether what the hub sent is this gate's certificate for this key. Raises `IdentityError`."""
+    try:
+        made = x509.load_pem_x509_certificate(certificate.encode())
+        made.verify_directly_issued_by(x509.load_pem_x509_certificate(_read(authority) or b""))
+    except (ValueError, TypeError, InvalidSignature):
+        raise IdentityError(
+            "The hub sent a certificate that its authority did not sign. Nothing was changed."
+        ) from None
+    if made.public_key() != key.public_key() or not names_gate(made, gate_id):
+        raise IdentityError("The hub sent a certificate of another gate. Nothing was changed.")
 
 
 def _matching(certificate: Path, key: Path) -> x509.Certificate | None:

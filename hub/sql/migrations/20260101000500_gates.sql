@@ -93,7 +93,7 @@ create index if not exists commands_gate on commands (gate_id, issued_at);
 create table if not exists certificates (
     serial text primary key constraint certificates_serial check (serial ~ '^[0-9a-f]{1,40}$'),
     kind text not null constraint certificates_kind check (
-        kind in ('gate', 'take-over', 'gates authority', 'hub authority', 'broker')
+        kind in ('gate', 'take-over', 'gates authority', 'hub authority', 'broker', 'web', 'hub')
     ),
     gate_id text constraint certificates_gate_fkey references gates (gate_id),
     fingerprint text not null constraint certificates_fingerprint check (fingerprint ~ '^[0-9a-f]{64}$'),

@@ -70,6 +70,12 @@ SELECT c.kind, c.gate_id, max(c.not_after) AS not_after FROM certificates c LEFT
 WHERE c.revoked_at IS NULL AND c.kind <> 'take-over' AND (c.gate_id IS NULL OR g.venue = %(venue)s AND NOT is_revoked(g.gate_id))
 GROUP BY c.kind, c.gate_id ORDER BY c.kind, c.gate_id
 
+-- certificate_ends_everywhere --
+-- The same of all venues of this database.
+SELECT c.kind, c.gate_id, max(c.not_after) AS not_after FROM certificates c
+WHERE c.revoked_at IS NULL AND c.kind <> 'take-over' AND (c.gate_id IS NULL OR NOT is_revoked(c.gate_id))
+GROUP BY c.kind, c.gate_id ORDER BY c.kind, c.gate_id
+
 -- forget_requests --
 DELETE FROM certificate_requests WHERE created_at < %(before)s
 

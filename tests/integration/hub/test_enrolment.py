@@ -15,15 +15,18 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from litestar.testing import TestClient
+from typer.testing import CliRunner
 
 from hub.authority.certificates import certificate_digest, new_key
 from hub.authority.enrolment import TOKEN_LIFE, NewToken, make_enrolment
 from hub.authority.service import authority_worker
+from hub.cli.main import app
 from hub.config import HubConfig
 from hub.db.connection import Connection
 from hub.gates.alerts import AlertPublisher
 from hub.gates.revocation import revoke
 from hub.gates.roster import GateEntry, add_gate
+from hub.keeping.hourly import housekeep
 from hub.web import enrolment as web_enrolment
 from hub.web.api import make_app
 from sync.wire.enrolment import (
@@ -283,3 +286,21 @@ def test_no_secret_of_an_enrolment_is_in_the_database(
     everything = "".join(str(world.all(f"SELECT * FROM {name}")) for name in tables)
     assert hashlib.sha256(token.secret.encode()).hexdigest() in everything
     assert not [secret for secret in (token.secret, OWN_TOKEN, "PRIVATE KEY") if secret in everything]
+
+
+def test_an_end_that_is_near_is_said_by_readyz_the_list_of_gates_and_housekeeping(
+    web: TestClient[Any], conn: Connection, world: World, venue: HubConfig, tmp_path: Path
+) -> None:
+    machine = Machine()
+    send(web, machine.says(token_for(conn, machine)))
+    assert web.get("/readyz").text == "ready\n"
+    world.run("UPDATE certificates SET not_after = now() + interval '80 days' WHERE gate_id = 'gate-1'")
+    said = "The certificate of gate-1 ends in 79 days"
+    ready = web.get("/readyz")
+    assert (ready.status_code, ready.text.startswith(f"ready\n{said}")) == (200, True)
+    file = tmp_path / "hub.toml"
+    file.write_text(f'venue = "{VENUE}"\n[postgres]\ndsn = "{venue.postgres.dsn}"\n')
+    listed = CliRunner().invoke(app, ["gate", "list", "--config", str(file)])
+    assert (listed.exit_code, said in listed.output) == (1, True)
+    kept = list(housekeep(conn, venue.archive, datetime.now(UTC)))
+    assert [step.failed for step in kept if said in step.line] == [True]

@@ -64,6 +64,7 @@ def test_every_step_does_its_work_and_says_so(world: World, conn: Connection) ->
         "webhooks: 1 forgotten that are older than 30 days",
         "mail: 2 purged that were sent or given up 30 days ago",
         "old scans: 2026-02 archived (3 scans)",
+        "certificates: none ends within 90 days",
     ]
     assert parts(world) == {"2026_03": 3}
     assert world.all("SELECT recipient FROM email_queue ORDER BY 1") == [
@@ -82,6 +83,7 @@ def test_the_second_time_there_is_nothing_to_do(world: World, conn: Connection) 
         "webhooks: 0 forgotten that are older than 30 days",
         "mail: 0 purged that were sent or given up 30 days ago",
         "old scans: nothing older than 13 months",
+        "certificates: none ends within 90 days",
     ]
 
 
@@ -98,7 +100,7 @@ def test_a_step_that_fails_stops_none_of_the_others(world: World, conn: Connecti
     fill(world)
     world.run("DROP FUNCTION purge_mail(interval, timestamptz)")
     steps = list(housekeep(conn, Archive(), NOW))
-    assert [step.failed for step in steps] == [False] * 4 + [True, False]
+    assert [step.failed for step in steps] == [False] * 4 + [True, False, False]
     assert steps[4].line.startswith(
         "mail: failed, and will be tried again: the database is not migrated: run "
     )
@@ -107,7 +109,7 @@ def test_a_step_that_fails_stops_none_of_the_others(world: World, conn: Connecti
 
 def test_the_command_prints_a_line_per_step_and_fails_if_a_step_did(world: World, config_file: Path) -> None:
     done = CliRunner().invoke(app, ["housekeeping", "--config", str(config_file)])
-    assert (done.exit_code, len(done.output.splitlines())) == (0, 6), done.output
+    assert (done.exit_code, len(done.output.splitlines())) == (0, 7), done.output
     world.run("DROP FUNCTION purge_mail(interval, timestamptz)")
     assert CliRunner().invoke(app, ["housekeeping", "--config", str(config_file)]).exit_code == 1
 

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from sync.cache.spool import Spool
-from sync.feed.fetcher import Fetcher, Want, WantConfig, WantEvent
+from sync.feed.fetcher import FetchedAnswer, Fetcher, Want, WantConfig, WantEvent
 from sync.feed.snapshot import FetchedFeed, FetchError, HubClient, HubRefused, HubUnreachable
 from sync.wire.messages import GateConfig
 from tests.factories import an_admission
@@ -52,10 +52,10 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.hub = MemoryHub()
         self.spool = Spool(folder / "spool.db")
-        self.got: queue.SimpleQueue[GateConfig | FetchedFeed] = queue.SimpleQueue()
+        self.got: queue.SimpleQueue[FetchedAnswer] = queue.SimpleQueue()
         self.fetcher = Fetcher(self.hub, self.spool, self.got.put, retry_s=0.001)
 
-    def next(self) -> GateConfig | FetchedFeed:
+    def next(self) -> FetchedAnswer:
         return self.got.get(timeout=PATIENCE_S)
 
     def asked(self) -> tuple[str, int]:
@@ -164,7 +164,7 @@ def test_an_outage_of_the_hub_is_one_line_in_the_log_and_its_end_another(tmp_pat
 
 def test_an_answer_is_dated_by_its_request_and_not_by_its_arrival(tmp_path: Path) -> None:
     now_ms = [7_000]
-    hub, got = MemoryHub(), queue.SimpleQueue[GateConfig | FetchedFeed]()
+    hub, got = MemoryHub(), queue.SimpleQueue[FetchedAnswer]()
     hub.at_once = lambda: now_ms.__setitem__(0, 9_000)
     fetcher = Fetcher(hub, Spool(tmp_path / "spool.db"), got.put, now_ms=lambda: now_ms[0])
     fetcher.want(WantEvent("event-1", 5))
