@@ -63,10 +63,11 @@ class GateProbes:
         picture: Path,
         old: str,
         new_rules: bool = False,
+        quiet_ms: int = QUIET_MS,
     ) -> None:
         self._program, self._units, self._clock = program, units, clock
         self._live, self._picture, self._old = live, picture, old
-        self._new_rules = new_rules
+        self._new_rules, self._quiet_ms = new_rules, quiet_ms
         self._version = old
         self._before = GateBefore(had_frames=False, was_online=False)
         self._test: SelfTest | None = None
@@ -116,12 +117,12 @@ class GateProbes:
             return True
         if self._answered is None or self._answered[0] != door.counters:
             self._answered = (door.counters, now)
-        return now - self._answered[1] >= QUIET_MS
+        return now - self._answered[1] >= self._quiet_ms
 
     def note_before(self, version: str) -> None:
         """See `Probes`."""
         door, status = self._door(), self._status(self._old)
-        seen = door is not None and (door.frame_ms is None or _is_new(door))
+        seen = door is not None and _is_new(door)
         self._before = GateBefore(had_frames=seen, was_online=status.get("online") is True)
         self._version = version
 

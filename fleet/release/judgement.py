@@ -80,8 +80,8 @@ class HubReading(Value, frozen=True):
 
 
 def first_complaint(complaints: Iterator[Complaint]) -> Complaint:
-    """The first fatal one, otherwise the first."""
-    found = list(complaints)
+    """The first fatal one, otherwise the first that says anything."""
+    found = [one for one in complaints if one.fatal or one.missing]
     fatal = [one for one in found if one.fatal]
     return (fatal or found or [Complaint()])[0]
 
