@@ -105,7 +105,7 @@ def _check_usable(conn: Connection, venue: str, gate_id: str) -> None:
 
 
 def _serve(conn: Connection, gate_id: str, event_id: str) -> int:
-    return conn.execute(query("serve_night"), {"gate_id": gate_id, "event_id": event_id}).rowcount
+    return conn.execute(query("gate_serves_night"), {"gate_id": gate_id, "event_id": event_id}).rowcount
 
 
 def _note(conn: Connection, actor: str, action: str, gate_id: str, details: dict[str, Any]) -> None:

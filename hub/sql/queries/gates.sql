@@ -86,5 +86,5 @@ INSERT INTO gates (gate_id, venue, name) VALUES (%(gate_id)s, %(venue)s, %(name)
 -- rename_gate --
 UPDATE gates SET name = %(name)s WHERE gate_id = %(gate_id)s AND venue = %(venue)s AND name <> %(name)s
 
--- serve_night --
+-- gate_serves_night --
 INSERT INTO gate_events (gate_id, event_id) VALUES (%(gate_id)s, %(event_id)s) ON CONFLICT DO NOTHING
