@@ -26,6 +26,7 @@ from gate.common.options import common_options
 from hub.cli import authority, gates, history, nights, orders, retention, tickets
 from hub.cli.common import ConfigOption, open_database, plain_errors
 from hub.cli.event import event_app
+from hub.cli.tables import reservation_app, table_app
 from hub.cli.ticket_lists import ticket_app
 from hub.config import HubConfig, read_hub_config
 from hub.errors import HubError
@@ -131,6 +132,8 @@ for commands in (gates, authority, orders, nights, tickets, history, retention):
     app.add_typer(commands.app)
 app.add_typer(event_app)
 app.add_typer(ticket_app)
+app.add_typer(table_app)
+app.add_typer(reservation_app)
 
 
 def _serve(config: uvicorn.Config) -> None:

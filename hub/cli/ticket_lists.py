@@ -53,7 +53,7 @@ def tickets_add(  # noqa: PLR0913, PLR0917 – a command line's options
     """Add tickets: sold by hand, or given away. Their pictures: maguey-hub tickets export."""
     by = Author(actor=decided_by(actor))
     cells = {"type": kind, "name": name, "email": email, "phone": phone, "price": price}
-    wrong = [*_cell_mistakes(cells), *reason_mistakes("new", by.actor)]
+    wrong = [*cell_mistakes(cells), *reason_mistakes("new", by.actor)]
     line = TicketLine(
         line=0,
         event=event.upper() if len(event) <= 6 else event.lower(),
@@ -71,7 +71,8 @@ def tickets_add(  # noqa: PLR0913, PLR0917 – a command line's options
         typer.echo(code)
 
 
-def _cell_mistakes(cells: dict[str, str]) -> Iterator[str]:
+def cell_mistakes(cells: dict[str, str]) -> Iterator[str]:
+    """What is wrong with values that have a column of this name in a list too."""
     for name, cell in cells.items():
         column = COLUMNS[name]
         if cell.strip() and column.read(cell.strip()) is None:

@@ -333,6 +333,7 @@ CREATE TABLE public.vip_reservations (
     invite_code text,
     package_snapshot jsonb DEFAULT '{}'::jsonb NOT NULL,
     special_requests text,
+    held_by_hand boolean DEFAULT false NOT NULL,
     checked_in_at timestamp with time zone,
     checked_in_by text,
     checked_in_guests integer DEFAULT 0 NOT NULL,
@@ -416,6 +417,36 @@ begin
         return refuse('NOT_ALLOWED', 'Only an owner may cancel a night.');
     end if;
     return write_cancellation(p_event_id, named_actor(p_actor), p_reason, p_expected_total_cents);
+end
+$$;
+CREATE FUNCTION public.cancel_table_by_hand(p_event_id uuid, p_table_number integer, p_actor text, p_reason text) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_event events;
+    v_reservation vip_reservations;
+begin
+    select * into v_event from events where id = p_event_id for no key update;
+    perform 1 from event_vip_tables where event_id = p_event_id and table_number = p_table_number for no key update;
+    select * into v_reservation from vip_reservations
+    where id = reservation_of_table(p_event_id, p_table_number) for no key update;
+    if not found then
+        return refuse('RESERVATION_NOT_FOUND', format('Table %s of %s is not reserved.', p_table_number, v_event.name));
+    elsif v_reservation.status <> 'pending' then
+        return refuse('NOT_ALLOWED', format('Table %s is %s: what is paid is not cancelled.', p_table_number,
+            v_reservation.status));
+    elsif has_started(v_event, now()) then
+        return refuse('EVENT_STARTED', format('%s has started: nothing is cancelled any more.', v_event.name));
+    end if;
+    update vip_reservations set status = 'cancelled' where id = v_reservation.id;
+    update vip_guest_passes set status = 'cancelled'
+    where reservation_id = v_reservation.id and status in ('issued', 'checked_in');
+    update event_vip_tables set is_available = true where id = v_reservation.event_vip_table_id;
+    insert into audit_log (actor, action, target, reason, details)
+    values (p_actor, 'cancel table', v_event.code, p_reason, jsonb_build_object('table_number', p_table_number,
+        'vip_reservation_id', v_reservation.id));
+    return reservation_answer(v_reservation.id, false);
 end
 $$;
 CREATE FUNCTION public.cancellation_numbers(p_event public.events) RETURNS jsonb
@@ -845,6 +876,33 @@ begin
     where id = any (v_over) and status = 'scheduled' and ends_at <= p_now;
     get diagnostics v_events = row_count;
     return jsonb_build_object('success', true, 'events', v_events, 'reservations', v_reservations);
+end
+$$;
+CREATE FUNCTION public.confirm_table_by_hand(p_event_id uuid, p_table_number integer, p_amount_cents integer, p_actor text, p_reason text) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_event events;
+    v_reservation vip_reservations;
+begin
+    select * into v_event from events where id = p_event_id for no key update;
+    select * into v_reservation from vip_reservations
+    where id = reservation_of_table(p_event_id, p_table_number) for no key update;
+    if not found then
+        return refuse('RESERVATION_NOT_FOUND', format('Table %s of %s is not reserved.', p_table_number, v_event.name));
+    elsif v_event.status = 'cancelled' then
+        return refuse('EVENT_CANCELLED', format('%s was cancelled.', v_event.name));
+    elsif v_event.status = 'completed' or now() >= v_event.ends_at then
+        return refuse('EVENT_OVER', format('%s is over.', v_event.name));
+    elsif v_reservation.status <> 'pending' then
+        return reservation_answer(v_reservation.id, true);
+    end if;
+    update vip_reservations set status = 'confirmed', amount_paid_cents = p_amount_cents where id = v_reservation.id;
+    insert into audit_log (actor, action, target, reason, details)
+    values (p_actor, 'confirm table', v_event.code, p_reason, jsonb_build_object('table_number', p_table_number,
+        'vip_reservation_id', v_reservation.id, 'amount_cents', p_amount_cents));
+    return reservation_answer(v_reservation.id, false);
 end
 $$;
 CREATE FUNCTION public.confirm_vip_reservation(p_reservation_id uuid, p_stripe_payment_intent_id text, p_amount_cents integer, p_now timestamp with time zone DEFAULT now()) RETURNS jsonb
@@ -1842,6 +1900,33 @@ CREATE FUNCTION public.home_gates_lock(p_event uuid) RETURNS text
 CREATE FUNCTION public.home_of(p_code_hash text, p_homes text[], p_retired text[] DEFAULT '{}'::text[]) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (SELECT homes.gate FROM unnest(home_of.p_homes) homes(gate) WHERE (homes.gate <> ALL (home_of.p_retired)) ORDER BY (sha256(convert_to(((homes.gate || ' '::text) || home_of.p_code_hash), 'UTF8'::name))) DESC, (homes.gate COLLATE "C") DESC LIMIT 1);
+CREATE FUNCTION public.host_ticket_by_hand(p_event public.events, p_purchaser jsonb, p_ticket jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_id uuid;
+    v_refusal jsonb;
+begin
+    if not p_ticket ? 'price_cents' then
+        select id into v_id from tickets
+        where event_id = p_event.id and upper(qr_code_data) = upper(p_ticket ->> 'code') for no key update;
+        return case when v_id is null then refuse('TICKET_NOT_FOUND',
+            format('%s has no ticket with this code.', p_event.name)) else jsonb_build_object('ticket_id', v_id) end;
+    end if;
+    v_refusal := sale_refusal(p_event, array[p_ticket ->> 'ticket_type'], now());
+    if v_refusal is not null then
+        return v_refusal;
+    end if;
+    insert into tickets (ticket_id, event_id, event_name, ticket_type, qr_code_data, price_paid, price_paid_cents,
+        guest_name, guest_email, guest_phone)
+    values (p_ticket ->> 'code', p_event.id, p_event.name, p_ticket ->> 'ticket_type', p_ticket ->> 'code',
+        (p_ticket ->> 'price_cents')::integer / 100.0, (p_ticket ->> 'price_cents')::integer,
+        btrim(p_purchaser ->> 'name'), p_purchaser ->> 'email', p_purchaser ->> 'phone')
+    returning id into v_id;
+    return jsonb_build_object('ticket_id', v_id);
+end
+$$;
 CREATE FUNCTION public.ingest_scans(p_records json, p_topics jsonb) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -3350,11 +3435,11 @@ declare
 begin
     perform 1 from events e where not has_started(e, p_now) and exists (
         select from vip_reservations r
-        where r.event_id = e.id and r.status = 'pending' and r.created_at <= p_now - p_older
+        where r.event_id = e.id and r.status = 'pending' and not r.held_by_hand and r.created_at <= p_now - p_older
     ) order by id for no key update;
     select array_agg(r.id), array_agg(r.event_vip_table_id) into v_expired, v_tables
     from vip_reservations r join events e on e.id = r.event_id
-    where r.status = 'pending' and r.created_at <= p_now - p_older and not has_started(e, p_now);
+    where r.status = 'pending' and not r.held_by_hand and r.created_at <= p_now - p_older and not has_started(e, p_now);
     perform 1 from event_vip_tables where id = any (v_tables) order by id for no key update;
     perform 1 from vip_reservations where id = any (v_expired) order by id for no key update;
     update vip_reservations set status = 'cancelled' where id = any (v_expired) and status = 'pending';
@@ -3425,6 +3510,56 @@ CREATE FUNCTION public.reservation_answer(p_reservation_id uuid, p_already boole
             where p.reservation_id = r.id
         ))
     from vip_reservations r where r.id = p_reservation_id
+$$;
+CREATE FUNCTION public.reservation_of_table(p_event_id uuid, p_table_number integer) RETURNS uuid
+    LANGUAGE sql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    select id from vip_reservations
+    where event_id = p_event_id and table_number = p_table_number and status <> 'cancelled'
+    order by created_at desc limit 1
+$$;
+CREATE FUNCTION public.reserve_table_by_hand(p_event_id uuid, p_table_number integer, p_purchaser jsonb, p_guest_passes integer, p_ticket jsonb, p_actor text, p_reason text) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    v_refusal jsonb := booking_refusal(p_purchaser, 0, '{}', p_guest_passes);
+    v_event events;
+    v_table event_vip_tables;
+    v_id uuid;
+    v_host jsonb;
+begin
+    if v_refusal is not null then
+        return v_refusal;
+    end if;
+    select * into v_event from events where id = p_event_id for no key update;
+    select * into v_table from event_vip_tables
+    where event_id = p_event_id and table_number = p_table_number for no key update;
+    v_refusal := table_sale_refusal(v_event, v_table, '{}', p_guest_passes + 1, now());
+    if v_refusal is not null then
+        return v_refusal;
+    end if;
+    begin
+        v_id := write_reservation(v_table, p_purchaser, 0, 'pending', null, '{}', p_guest_passes, now());
+        update vip_reservations set held_by_hand = true where id = v_id;
+        v_host := host_ticket_by_hand(v_event, p_purchaser, p_ticket);
+        if v_host ? 'ticket_id' then
+            v_refusal := add_to_guest_list(v_id, (v_host ->> 'ticket_id')::uuid, p_actor, true);
+        end if;
+        if coalesce(v_refusal, v_host) -> 'success' = 'false' then
+            raise exception using errcode = 'MG003', message = coalesce(v_refusal, v_host)::text;
+        end if;
+    exception when sqlstate 'MG003' then
+        return sqlerrm::jsonb;
+    end;
+    -- without its order, because the table was not paid with it
+    update vip_linked_tickets set is_booker_purchase = true, order_id = null where vip_reservation_id = v_id;
+    insert into audit_log (actor, action, target, reason, details)
+    values (p_actor, 'reserve table', v_event.code, p_reason, jsonb_build_object('table_number', p_table_number,
+        'vip_reservation_id', v_id, 'guest_passes', p_guest_passes));
+    return reservation_answer(v_id, false) || v_host;
+end
 $$;
 CREATE FUNCTION public.retire_gate(p_event uuid, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) RETURNS text
     LANGUAGE plpgsql
@@ -5834,6 +5969,8 @@ GRANT ALL ON FUNCTION public.booking_refusal(p_purchaser jsonb, p_amount_cents i
 REVOKE ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) TO service_role;
 GRANT ALL ON FUNCTION public.cancel_event(p_event_id uuid, p_actor text, p_reason text, p_expected_total_cents bigint) TO authenticated;
+REVOKE ALL ON FUNCTION public.cancel_table_by_hand(p_event_id uuid, p_table_number integer, p_actor text, p_reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.cancel_table_by_hand(p_event_id uuid, p_table_number integer, p_actor text, p_reason text) TO service_role;
 REVOKE ALL ON FUNCTION public.cancellation_numbers(p_event public.events) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.cancellation_numbers(p_event public.events) TO service_role;
 REVOKE ALL ON FUNCTION public.cancellation_refusal(p_event public.events, p_now timestamp with time zone) FROM PUBLIC;
@@ -5887,6 +6024,8 @@ REVOKE ALL ON FUNCTION public.codes_admitted_twice(p_codes text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.codes_admitted_twice(p_codes text[]) TO service_role;
 REVOKE ALL ON FUNCTION public.complete_finished_events(p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.complete_finished_events(p_now timestamp with time zone) TO service_role;
+REVOKE ALL ON FUNCTION public.confirm_table_by_hand(p_event_id uuid, p_table_number integer, p_amount_cents integer, p_actor text, p_reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.confirm_table_by_hand(p_event_id uuid, p_table_number integer, p_amount_cents integer, p_actor text, p_reason text) TO service_role;
 REVOKE ALL ON FUNCTION public.confirm_vip_reservation(p_reservation_id uuid, p_stripe_payment_intent_id text, p_amount_cents integer, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.confirm_vip_reservation(p_reservation_id uuid, p_stripe_payment_intent_id text, p_amount_cents integer, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.create_unified_vip_checkout(p_event_id uuid, p_table_id uuid, p_purchaser jsonb, p_amount_cents integer, p_ticket jsonb, p_stripe_payment_intent_id text, p_stripe_session_id text, p_package jsonb, p_guest_passes integer) FROM PUBLIC;
@@ -5969,6 +6108,8 @@ REVOKE ALL ON FUNCTION public.home_gates_lock(p_event uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.home_gates_lock(p_event uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.home_of(p_code_hash text, p_homes text[], p_retired text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.home_of(p_code_hash text, p_homes text[], p_retired text[]) TO service_role;
+REVOKE ALL ON FUNCTION public.host_ticket_by_hand(p_event public.events, p_purchaser jsonb, p_ticket jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.host_ticket_by_hand(p_event public.events, p_purchaser jsonb, p_ticket jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.ingest_scans(p_records json, p_topics jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ingest_scans(p_records json, p_topics jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.is_apart(p_base timestamp with time zone, p_monotonic_ms bigint, p_other timestamp with time zone, p_other_monotonic_ms bigint, p_give interval) FROM PUBLIC;
@@ -6171,6 +6312,10 @@ REVOKE ALL ON FUNCTION public.renew_settlings(p_numberings jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.renew_settlings(p_numberings jsonb) TO service_role;
 REVOKE ALL ON FUNCTION public.reservation_answer(p_reservation_id uuid, p_already boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.reservation_answer(p_reservation_id uuid, p_already boolean) TO service_role;
+REVOKE ALL ON FUNCTION public.reservation_of_table(p_event_id uuid, p_table_number integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.reservation_of_table(p_event_id uuid, p_table_number integer) TO service_role;
+REVOKE ALL ON FUNCTION public.reserve_table_by_hand(p_event_id uuid, p_table_number integer, p_purchaser jsonb, p_guest_passes integer, p_ticket jsonb, p_actor text, p_reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.reserve_table_by_hand(p_event_id uuid, p_table_number integer, p_purchaser jsonb, p_guest_passes integer, p_ticket jsonb, p_actor text, p_reason text) TO service_role;
 REVOKE ALL ON FUNCTION public.retire_gate(p_event uuid, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.retire_gate(p_event uuid, p_gate text, p_actor text, p_reason text, p_now timestamp with time zone) TO service_role;
 REVOKE ALL ON FUNCTION public.revoke_admissions_of(p_event_id uuid) FROM PUBLIC;

@@ -27,7 +27,9 @@ MOST_SHOWN = 50
 _VALID = ("issued", "checked_in")
 
 
-class _Night(msgspec.Struct, frozen=True, kw_only=True):
+class NightOnSale(msgspec.Struct, frozen=True, kw_only=True):
+    """A night with the types of ticket it has."""
+
     event_id: str
     code: str
     name: str
@@ -53,7 +55,7 @@ class _Draft(msgspec.Struct, frozen=True, kw_only=True):
     """A line whose night and type are known."""
 
     line: TicketLine
-    night: _Night
+    night: NightOnSale
     type: str
     reference: str | None
 
@@ -100,13 +102,18 @@ def import_tickets(  # noqa: PLR0913 – what to import, and how
     return retry_conflicts(transact)
 
 
-def _lock_nights(conn: Connection, names: Iterable[str]) -> dict[str, _Night]:
+def night_on_sale(conn: Connection, event_id: str) -> NightOnSale:
+    """The night of this id."""
+    return _lock_nights(conn, [event_id])[event_id]
+
+
+def _lock_nights(conn: Connection, names: Iterable[str]) -> dict[str, NightOnSale]:
     rows = conn.execute(query("lock_nights"), {"names": list(names)}).fetchall()
-    nights = [msgspec.convert(row, _Night, strict=False) for row in rows]
+    nights = [msgspec.convert(row, NightOnSale, strict=False) for row in rows]
     return {name: night for night in nights for name in (night.code, night.event_id)}
 
 
-def _drafts(lines: Sequence[TicketLine], nights: Mapping[str, _Night], again: bool) -> list[_Draft]:
+def _drafts(lines: Sequence[TicketLine], nights: Mapping[str, NightOnSale], again: bool) -> list[_Draft]:
     wrong: list[Misread] = []
     drafts = []
     alike: Counter[tuple[Any, ...]] = Counter()
@@ -124,7 +131,7 @@ def _drafts(lines: Sequence[TicketLine], nights: Mapping[str, _Night], again: bo
     return drafts
 
 
-def _misfits(line: TicketLine, night: _Night) -> Iterator[Misread]:
+def _misfits(line: TicketLine, night: NightOnSale) -> Iterator[Misread]:
     if night.type_of(line.type) is None:
         names = ", ".join(str(one.get("name")) for one in night.ticket_types)
         yield Misread(line.line, "type", repr(line.type[:40]), f"{night.code} has {names[:300]}")
@@ -132,7 +139,9 @@ def _misfits(line: TicketLine, night: _Night) -> Iterator[Misread]:
         yield Misread(line.line, "code", "", f"is of night {line.code.split('-')[1]}, not {night.code}")
 
 
-def _draft(line: TicketLine, night: _Night, type_name: str, alike: Counter[tuple[Any, ...]] | None) -> _Draft:
+def _draft(
+    line: TicketLine, night: NightOnSale, type_name: str, alike: Counter[tuple[Any, ...]] | None
+) -> _Draft:
     reference = line.reference
     if alike is not None and reference is None and line.code is None:
         said = (

@@ -20,6 +20,7 @@ create table if not exists event_vip_tables (
     constraint event_vip_tables_number_key unique (event_id, table_number)
 );
 
+-- held_by_hand: whoever reserved it at the hub waits for the money, so that it is not released by itself.
 create table if not exists vip_reservations (
     id uuid primary key default gen_random_uuid(),
     event_id uuid not null constraint vip_reservations_event_fkey references events (id),
@@ -36,6 +37,7 @@ create table if not exists vip_reservations (
     invite_code text constraint vip_reservations_invite_code_key unique,
     package_snapshot jsonb not null default '{}',
     special_requests text,
+    held_by_hand boolean not null default false,
     checked_in_at timestamptz,
     checked_in_by text,
     checked_in_guests integer not null default 0,

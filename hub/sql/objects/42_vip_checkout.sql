@@ -188,7 +188,8 @@ begin
 end
 $$;
 
--- Cancel reservations that nobody paid within p_older; their tables can be sold again. Once the night has started
+-- Cancel reservations that nobody paid within p_older, unless somebody at the hub holds them; their tables can be sold
+-- again. Once the night has started
 -- nothing is cancelled any more (domain 2.1), so they stay `pending`.
 create or replace function release_expired_reservations(
     p_older interval default '30 minutes', p_now timestamptz default now()
@@ -200,11 +201,11 @@ declare
 begin
     perform 1 from events e where not has_started(e, p_now) and exists (
         select from vip_reservations r
-        where r.event_id = e.id and r.status = 'pending' and r.created_at <= p_now - p_older
+        where r.event_id = e.id and r.status = 'pending' and not r.held_by_hand and r.created_at <= p_now - p_older
     ) order by id for no key update;
     select array_agg(r.id), array_agg(r.event_vip_table_id) into v_expired, v_tables
     from vip_reservations r join events e on e.id = r.event_id
-    where r.status = 'pending' and r.created_at <= p_now - p_older and not has_started(e, p_now);
+    where r.status = 'pending' and not r.held_by_hand and r.created_at <= p_now - p_older and not has_started(e, p_now);
     perform 1 from event_vip_tables where id = any (v_tables) order by id for no key update;
     perform 1 from vip_reservations where id = any (v_expired) order by id for no key update;
     update vip_reservations set status = 'cancelled' where id = any (v_expired) and status = 'pending';

@@ -71,9 +71,11 @@ class GateOfTheNight:
 
 
 def pictures(folder: Path) -> dict[str, Path]:
-    """By the name of the guest, or of the pass."""
+    """By the name of the guest, or the table of the pass."""
     with (folder / "index.csv").open(newline="") as opened:
-        return {row["name"] or row["type"]: folder / row["file"] for row in csv.DictReader(opened)}
+        return {
+            row["name"] or f"guest {row['table']}": folder / row["file"] for row in csv.DictReader(opened)
+        }
 
 
 def test_a_night_made_by_commands_admits_the_picture_of_its_ticket(
@@ -90,8 +92,12 @@ def test_a_night_made_by_commands_admits_the_picture_of_its_ticket(
     times = ("--date", "2030-12-06", "--doors", "22:00", "--end", "06:00")
     hub("event", "add", "PF", "--name", "Perreo Fridays", *times, "--capacity", 500, *BY)
     hub("tickets", "add", "PF", "--name", "../Ana", *BY)
+    for table in (1, 2):
+        hub("table", "add", "PF", table, "--seats", 4, *BY)
+        hub("reservation", "add", "PF", table, "--name", f"host {table}", "--guests", 1, *BY)
+    hub("reservation", "confirm", "PF", 1, *BY)
     said = hub("tickets", "export", "PF", "--qr", tmp_path / "qr", *BY)
-    assert "Perreo Fridays: 1 pictures and index.csv" in said
+    assert "Perreo Fridays: 5 pictures and index.csv" in said
     assert world.all("SELECT action, target FROM audit_log ORDER BY created_at DESC LIMIT 1") == [
         ("export codes", "PF")
     ]
@@ -101,6 +107,13 @@ def test_a_night_made_by_commands_admits_the_picture_of_its_ticket(
     gate = GateOfTheNight(tmp_path / "gate", world, keys, knows=True)
     assert gate.show(held_up["../Ana"]) == ("ga", "first_entry")
     assert gate.show(held_up["../Ana"]) == ("ga", "already_used")
+    for _ in range(2):
+        assert gate.show(held_up["host 1"])[0] == "vip_host"
+        assert gate.show(held_up["guest 1"])[0] == "vip_pass"
+    assert gate.show(held_up["host 1"]) == ("vip_host", "reentry")
+    assert gate.show(held_up["guest 2"]) == ("vip_pass", "table_not_confirmed")
+    assert gate.show(held_up["host 2"])[1] == "first_entry"  # not paid: as general admission
+    assert gate.show(held_up["host 2"])[1] == "already_used"
     (tmp_path / "dark").mkdir()
     dark = GateOfTheNight(tmp_path / "dark", world, keys, knows=False)
     assert dark.show(held_up["../Ana"]) == ("unknown", "first_entry")
