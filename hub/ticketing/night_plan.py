@@ -24,7 +24,7 @@ DEFAULT_TYPE = "General Admission"
 """The same as the column's default, and as of the ticket that comes with a table."""
 
 _CODE = re.compile(r"[A-Z]{2,6}", re.ASCII)
-_PRICE = re.compile(r"(\d{1,6})(?:\.(\d{1,2}))?", re.ASCII)
+_PRICE = re.compile(r"(\d{1,6})(?:[.,](\d{1,2}))?", re.ASCII)
 _COUNT = re.compile(r"\d{1,7}", re.ASCII)
 
 
@@ -74,7 +74,7 @@ class NightNow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cents_of(price: str) -> int | None:
-    """The cents of ``25`` or ``25.00``; None if it is no price up to `MOST_CENTS`."""
+    """The cents of ``25``, ``25.00`` or ``25,00``; None if it is no price up to `MOST_CENTS`."""
     said = _PRICE.fullmatch(price.strip())
     return int(said[1]) * 100 + int((said[2] or "0").ljust(2, "0")) if said else None
 

@@ -90,10 +90,6 @@ def _text(longest: int) -> _Column:
     return _Column(lambda cell: cell if is_shown_well(cell, longest) else None, said)
 
 
-def _price(cell: str) -> int | None:
-    return cents_of(cell.replace(",", ".")) if len(cell) < 20 else None
-
-
 def _code(cell: str) -> str | None:
     code = parse(cell.encode(errors="replace"))
     return code.id if isinstance(code, Code) and code.carrier == "plain" and code.event_code else None
@@ -116,7 +112,7 @@ COLUMNS: Mapping[str, _Column] = {
         "expected 3 to 50 digits, spaces and + ( ) - . /",
     ),
     "code": _Column(_code, "expected a code like MGY-PF-20261204-7K3M9QX2VD5RTA0HQ"),
-    "price": _Column(_price, f"expected a price like 25 or 25.00, below {MOST_CENTS // 100 + 1}"),
+    "price": _Column(cents_of, f"expected a price like 25 or 25.00, below {MOST_CENTS // 100 + 1}"),
     "reference": _Column(
         _reference, f"expected at most 100 characters that do not begin with '{OWN_REFERENCE}'"
     ),

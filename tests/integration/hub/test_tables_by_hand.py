@@ -136,3 +136,12 @@ def test_a_table_held_by_hand_is_not_released_by_itself_but_by_a_person(
     code, said = hub.told("reservation", "cancel", "PF", 12, "--reason", "no", *BY)
     assert (code, "[EVENT_STARTED]" in said) == (1, True)
     hub("reservation", "confirm", "PF", 12, *BY)
+
+
+def test_an_amount_may_have_a_comma(hub: Hub, world: World, event: str) -> None:
+    hub("table", "add", "PF", 13, "--seats", 2, "--price", "99,50", *BY)
+    hub("reservation", "add", "PF", 13, *LUIS, "--price", "7,5")
+    assert "1200.50 paid" in hub("reservation", "confirm", "PF", 13, "--paid", "1200,50", *BY)
+    assert world.one("SELECT price_cents FROM event_vip_tables WHERE table_number = 13") == 9950
+    assert world.one("SELECT price_paid_cents FROM tickets") == 750
+    assert state(world) == [("confirmed", 120_050, False)]
