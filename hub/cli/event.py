@@ -56,7 +56,7 @@ _POLICIES = ", ".join(POLICIES)
 _WORDS = {"day": "date", "doors_open_at": "doors", "starts_at": "start", "ends_at": "end"}
 _NOT_DIVIDED = "its tickets are divided among its gates from an hour before the doors"
 
-event_app = typer.Typer(name="event", help="Nights: add, edit, list, policy.", no_args_is_help=True)
+event_app = typer.Typer(name="event", help="Nights: add, edit, list, policy, cancel.", no_args_is_help=True)
 
 
 @event_app.command("add")
@@ -146,7 +146,7 @@ def event_edit(  # noqa: PLR0913, PLR0917 – a command line's options
     """Change a night: what is not given stays. --type and --gate are the whole new list.
 
     Once the doors are open: only --end, --capacity, --type and further gates. Nothing goes below what is
-    sold. The code never changes, because the tickets carry it. To cancel a night: maguey-hub cancel-event.
+    sold. The code never changes, because the tickets carry it. To cancel a night: maguey-hub event cancel.
     """
     by = Author(actor=decided_by(actor), reason=reason.strip())
     edit = NightEdit(

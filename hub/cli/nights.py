@@ -1,9 +1,8 @@
-"""Commands of ``maguey-hub`` that change a night: restored, retire, cancel-event."""
+"""Commands of ``maguey-hub`` that change a night for good: restored, retire, event cancel."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated
+from datetime import UTC, datetime, tzinfo
 
 import typer
 
@@ -23,6 +22,8 @@ from hub.cli.common import (
     open_database,
     refuse,
 )
+from hub.cli.event import NightArgument, event_app
+from hub.cli.output import local
 from hub.db.connection import Connection, retry_conflicts
 from hub.db.statements import query
 from hub.gates.home_gates import find_gate, find_night
@@ -66,12 +67,10 @@ def retire(
     typer.echo(answer)
 
 
-@app.command("cancel-event")
+@event_app.command("cancel")
 def cancel_event(
-    code: Annotated[
-        str, typer.Argument(metavar="EVENT", help="The night: its code, for example PF, or its id.")
-    ],
     config: ConfigOption,
+    event: NightArgument,
     reason: ReasonOption,
     actor: DecidedByOption = "",
     yes: YesOption = False,
@@ -82,12 +81,12 @@ def cancel_event(
     """
     if not reason.strip():
         fail("--reason: say why; it is recorded.", EXIT_USAGE)
-    with open_database(config) as (_, conn):
-        event_id = str(find_night(conn, code, "EVENT")["event_id"])
+    with open_database(config) as (settings, conn):
+        event_id = str(find_night(conn, event, "EVENT")["event_id"])
         preview = preview_event_cancellation(conn, event_id)
         if not preview.success or not preview.can_cancel:
             refuse(preview)
-        typer.echo(preview_in_words(preview))
+        typer.echo(preview_in_words(preview, settings.zone))
         confirm("Cancel this night?", yes, "Nothing was cancelled.")
         typer.echo(_cancel(conn, event_id, decided_by(actor), reason.strip(), preview.refund_total_cents))
 
@@ -100,13 +99,13 @@ def _cancel(conn: Connection, event_id: str, actor: str, reason: str, expected: 
     return f"Cancelled. {_money(done.refund_total_cents, done)} in {done.refunds} refunds are queued."
 
 
-def preview_in_words(preview: CancellationPreview) -> str:
-    """What a cancellation would do and cost, an item a line."""
+def preview_in_words(preview: CancellationPreview, zone: tzinfo | None) -> str:
+    """What a cancellation would do and cost, an item a line. `zone`: the venue's; None is this machine's."""
     assert preview.event is not None
     event, kinds = preview.event, preview.by_kind
     kinds_of = {"orders": kinds.orders, "tables": kinds.tables, "tickets without an order": kinds.tickets}
     lines = [
-        f"{event.name} ({event.code}), starts {event.starts_at.astimezone():%a %d %b %Y %H:%M}",
+        f"{event.name} ({event.code}), starts {local(event.starts_at, zone)}",
         f"  {preview.tickets} tickets become refunded, {preview.guest_passes} guest passes cancelled",
         f"  {preview.reservations} reservations are cancelled, their tables free again",
         f"  {preview.refunds} refunds, together {_money(preview.refund_total_cents, preview)}",

@@ -449,7 +449,7 @@ def test_a_refund_whose_worker_died_is_due_again(world: World, conn: Connection)
 
 
 def hub(*words: str | Path, said: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hub.cli.main", "cancel-event", *map(str, words)]
+    command = [sys.executable, "-m", "hub.cli.main", "event", "cancel", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False, input=said)
 
 

@@ -21,7 +21,7 @@ NAMES_A_GATE = {
 NAMES_A_NIGHT = {
     "retire": ["retire", "gate-1", "--event", "NOPE", *BY],
     "free": ["free", "MGY-X", "--event", "NOPE", *BY],
-    "cancel-event": ["cancel-event", "NOPE", "--yes", *BY],
+    "event cancel": ["event", "cancel", "NOPE", "--yes", *BY],
     "erase": ["erase", "NOPE", "--yes", "--actor", "Eva"],
 }
 NAMES_A_TICKET = {"free": ["free", "MGY-X", "--event", "PF", *BY]}
@@ -30,7 +30,7 @@ GIVES_A_REASON = {
     "retire": ["retire", "gate-1", "--event", "PF", "--actor", "Eva", "--reason", " "],
     "revoke": ["gate", "revoke", "gate-1", "--actor", "Eva", "--reason", " "],
     "free": ["free", "MGY-X", "--event", "PF", "--actor", "Eva", "--reason", " "],
-    "cancel-event": ["cancel-event", "PF", "--yes", "--actor", "Eva", "--reason", " "],
+    "event cancel": ["event", "cancel", "PF", "--yes", "--actor", "Eva", "--reason", " "],
     "restored": ["restored", "--actor", "Eva", "--reason", " "],
 }
 READS_THE_DATABASE = {
