@@ -18,9 +18,9 @@ import structlog
 import typer
 
 from gate.clock import SystemClock
+from gate.common.check_up import tell_findings
 from gate.common.command_line import run_command
 from gate.common.errors import ConfigError
-from gate.common.findings import needs_attention, table
 from gate.common.log import configure
 from gate.common.options import common_options, config_option
 from gate.common.systemd import Notifier, watchdog_ms
@@ -51,6 +51,7 @@ app = typer.Typer(
 )
 app.callback()(common_options)
 _LONGEST_TOKEN = 1024
+_ENROL = "Enrol the gate: maguey-hub enrol at the hub, then maguey-sync enrol here."
 
 _Config = Annotated[Path, config_option("gate.toml")]
 
@@ -247,7 +248,7 @@ def doctor(
     """Test hub and broker as this gate, up to an acknowledgement from the hub. Exit code 1: something to do.
 
     While maguey-sync runs, doctor only reads its state: the broker takes one connection per gate. Otherwise
-    it sends the newest record again; the hub stores it once.
+    it sends the newest record again; the hub stores it once. With --json each line is an object.
     """
     from sync.doctor import diagnose_sync
     from sync.feed.snapshot import HubClient
@@ -257,12 +258,7 @@ def doctor(
     hub = settings.hub
     client = HubClient(hub.url, settings.gate_id, _token(Path(hub.token_file)), hub.ca_file)
     found = diagnose_sync(settings, _broker(settings), client, SystemClock())
-    if as_json:
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
-    else:
-        typer.echo("\n".join(table(found)))
-    if needs_attention(found):
-        raise typer.Exit(1)
+    tell_findings(found, as_json=as_json)
 
 
 def _token(path: Path) -> str:
@@ -270,14 +266,17 @@ def _token(path: Path) -> str:
         token = visible(read_text(path))
     except NotTextError as error:
         raise ConfigError(f"hub.token_file: {path}: {error}") from None
-    except OSError as error:
+    except PermissionError:
         raise ConfigError(
-            f"hub.token_file: {path} cannot be read: {error.strerror}. Enrol the gate at the hub."
+            f"hub.token_file: {path} is there and may not be read by this account. It has to belong to "
+            f"maguey-sync: chown maguey-sync: {path}; chmod 0400 {path}"
         ) from None
+    except OSError as error:
+        raise ConfigError(f"hub.token_file: {path} cannot be read: {error.strerror}. {_ENROL}") from None
     if not token:
-        raise ConfigError(f"hub.token_file: {path} is empty. Enrol the gate at the hub.")
+        raise ConfigError(f"hub.token_file: {path} is empty. {_ENROL}")
     if not (token.isascii() and token.isprintable()):
-        raise ConfigError(f"hub.token_file: {path} holds no token. Enrol the gate at the hub.")
+        raise ConfigError(f"hub.token_file: {path} holds no token. {_ENROL}")
     return token
 
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from gate.clock import Clock
+from gate.common.check_up import examine
 from gate.common.errors import StoreError
-from gate.common.findings import Finding, fault, fine, run_checks, warning
+from gate.common.findings import Finding, fault, fine, warning
 from gate.config import GateFile
 from gate.rules.model import ScanRecord
 from gate.store.cache import CacheReader, LinkState
@@ -33,6 +34,8 @@ from sync.wire.messages import Ack, GateStatus, WireError, decode, encode
 from sync.wire.scans import encode_scans
 from sync.wire.topics import Topics
 
+PATIENCE_S, WHOLE_S = 25.0, 40.0
+"""For one check, and for all: `maguey-gate doctor` waits for it (`gate.diagnostics.doctor.NETWORK_S`)."""
 CONNECT_S = 5.0
 ANSWER_S = 10.0
 """The hub acknowledges within milliseconds; after this it will not."""
@@ -40,15 +43,19 @@ ANSWER_S = 10.0
 LinkEvents = queue.SimpleQueue[LinkEvent]
 
 
-def diagnose_sync(config: GateFile, broker: BrokerAddress, client: HubClient, clock: Clock) -> list[Finding]:
-    """Run all checks: HTTP, lists, broker, acknowledgement."""
-    return run_checks(
+def diagnose_sync(
+    config: GateFile, broker: BrokerAddress, client: HubClient, clock: Clock
+) -> Iterator[Finding]:
+    """Each finding when it is known: HTTP, lists, broker, acknowledgement."""
+    return examine(
         [
             ("hub", lambda: check_hub(client)),
             ("tickets", lambda: check_tickets(config)),
             ("broker", lambda: check_line(broker)),
             ("acknowledgement", lambda: check_acknowledgement(config, broker, clock)),
-        ]
+        ],
+        PATIENCE_S,
+        WHOLE_S,
     )
 
 

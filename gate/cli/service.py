@@ -13,7 +13,7 @@ import typer
 
 from gate.cli.options import Config, print_json, with_devices
 from gate.cli.run_door import with_log
-from gate.common.findings import needs_attention, table
+from gate.common.check_up import tell_findings
 from gate.config import read_gate_config
 from gate.diagnostics import device_tests as trials
 
@@ -29,8 +29,10 @@ Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 def doctor(config: Config, as_json: Json = False) -> None:
     """Check everything before a night: devices, disk, clock, certificates, hub.
 
-    The exit code is 1 if something needs attention. No relay moves. The doctor tries the devices itself,
-    unless the door runs: then it repeats what the door reports.
+    Each line comes when it is known; what hangs is named, and the rest goes on. With --json each line is an
+    object: check, level (ok, warning or fault), result, advice. The exit code is 1 if something needs
+    attention. No relay moves. The doctor tries the devices itself, unless the door runs: then it repeats
+    what the door reports.
     """
     from gate import bootstrap
     from gate.diagnostics.doctor import diagnose_gate
@@ -42,12 +44,7 @@ def doctor(config: Config, as_json: Json = False) -> None:
         bootstrap.clock(settings),
         lambda is_running: bootstrap.device_checks(settings, is_running=is_running),
     )
-    if as_json:
-        print_json(found)
-    else:
-        typer.echo("\n".join(table(found)))
-    if needs_attention(found):
-        raise typer.Exit(1)
+    tell_findings(found, as_json=as_json)
 
 
 @app.command("test-relay")

@@ -1,21 +1,17 @@
-"""What a check-up finds: one line per check, in words, with the next step. Pure, but for the checks' threads.
-
-Used by `maguey-gate doctor` and `maguey-sync doctor`; the first prints the findings of both.
-"""
+"""What a check-up finds: one line per check, in words, with the next step. Pure."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from typing import TypeVar
 
-from gate.common.errors import HardwareError, MagueyError
+from gate.common.errors import HardwareError
 from gate.common.value import Value
 
 T = TypeVar("T")
-PATIENCE_S = 30.0
-"""A check that takes longer counts as hanging; a camera that does not come up takes 15 s."""
+WIDTH = 22
+"""Of the column of names: a line is printed before the next name is known."""
 
 
 class Severity(StrEnum):
@@ -74,46 +70,10 @@ def check_made(
     yield fine(name, works)
 
 
-def run_checks(checks: Sequence[tuple[str, Check]], patience_s: float = PATIENCE_S) -> list[Finding]:
-    """Do all checks, in order. A check that fails or hangs is a fault, and the others still run."""
-    return [finding for name, check in checks for finding in _examine(name, check, patience_s)]
-
-
-def _examine(name: str, check: Check, patience_s: float) -> list[Finding]:
-    found: list[Finding] = []
-    thread = threading.Thread(target=_fill, args=(name, check, found), name=f"check {name}", daemon=True)
-    thread.start()
-    thread.join(patience_s)
-    if thread.is_alive():
-        hangs = fault(name, f"No answer within {patience_s:g} s.", "Switch the machine off and on again.")
-        return [*found, hangs]
-    return found
-
-
-def _fill(name: str, check: Check, found: list[Finding]) -> None:
-    try:
-        found.extend(check())
-    except HardwareError as error:
-        found.append(finding_of_error(error))
-    except MagueyError as error:
-        found.append(fault(name, str(error), ""))
-    except Exception as error:  # a crash is a finding like any other
-        why = f"The check itself failed: {type(error).__name__}: {error}"
-        found.append(fault(name, why, "Tell whoever looks after this software; the line helps them."))
-
-
-def needs_attention(findings: Iterable[Finding]) -> bool:
-    """Whether anybody has to do anything: exit code 1."""
-    return any(finding.level is not Severity.OK for finding in findings)
-
-
-def table(findings: Sequence[Finding]) -> list[str]:
-    """The lines of the table; the next step stands under what was found."""
-    width = max((len(finding.check) for finding in findings), default=0)
-    lines = []
-    for finding in findings:
-        mark = "ok     " if finding.level is Severity.OK else finding.level.value.upper().ljust(7)
-        lines.append(f"{mark}  {finding.check.ljust(width)}  {finding.result}")
-        if finding.advice:
-            lines.append(f"{' ' * (width + 9)}  → {finding.advice}")
+def lines_of(finding: Finding) -> list[str]:
+    """As a table has it; the next step stands under what was found."""
+    mark = "ok" if finding.level is Severity.OK else finding.level.value.upper()
+    lines = [f"{mark:7}  {finding.check:{WIDTH}}  {finding.result}"]
+    if finding.advice:
+        lines.append(f"{' ' * (WIDTH + 9)}  → {finding.advice}")
     return lines

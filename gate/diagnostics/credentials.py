@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import stat
 from collections.abc import Iterator
 from datetime import datetime
@@ -20,8 +22,11 @@ from gate.config import GateFile
 
 SOON_DAYS = 90
 """Sync renews a certificate eight months before its end."""
-ENROL = "Enrol the gate again at the hub."
+ENROL = "Enrol it: maguey-hub enrol at the hub, then maguey-sync enrol here; maguey-fleet up does both."
 RENEW = f"Sync renews the gate's own: journalctl -u maguey-sync says why it did not. {ENROL}"
+SERVICE = "maguey-sync"
+"""The account that has to read them (systemd/sysusers.d)."""
+AS_ROOT = "Run doctor with sudo: only root and maguey-sync may look at it."
 _OTHERS = stat.S_IRWXO
 _GROUP = stat.S_IRWXG
 
@@ -44,12 +49,9 @@ def check_credentials(config: GateFile, now: datetime) -> Iterator[Finding]:
 
 
 def _secret(name: str, file: Path) -> Finding:
-    try:
-        mode, size = file.stat().st_mode, file.stat().st_size
-    except OSError as error:
-        return fault(name, f"{file}: {error.strerror}.", ENROL)
-    if size == 0:
-        return fault(name, f"{file}: empty.", ENROL)
+    if hindrance := _hindrance(name, file):
+        return hindrance
+    mode = file.stat().st_mode
     if mode & _OTHERS:
         return fault(
             name, f"{file}: everybody on this machine can read it.", f"Run chmod 0400 {file}. {ENROL}"
@@ -59,11 +61,56 @@ def _secret(name: str, file: Path) -> Finding:
     return fine(name, f"{file}: only its owner can read it.")
 
 
+def _hindrance(name: str, file: Path) -> Finding | None:
+    """What keeps sync, or whoever runs this, from reading the file."""
+    try:
+        found = file.stat()
+        with file.open("rb"):
+            pass
+    except PermissionError:
+        return warning(name, f"{file}: this account may not look at it.", AS_ROOT)
+    except OSError as error:
+        return fault(name, f"{file}: {error.strerror}.", ENROL)
+    if found.st_size == 0:
+        return fault(name, f"{file}: empty.", ENROL)
+    if why := unreadable_for_service(file, found):
+        return fault(name, f"{file}: {why}", f"chown {SERVICE}: {file}; chmod u+r {file}")
+    return None
+
+
+def unreadable_for_service(file: Path, found: os.stat_result, service: str = SERVICE) -> str:
+    """Why the service cannot read the file, as when root wrote it; empty if it can, or is not installed."""
+    try:
+        account = pwd.getpwnam(service)
+    except KeyError:
+        return ""
+    if found.st_uid == account.pw_uid:
+        return "" if found.st_mode & stat.S_IRUSR else f"{service} may not read it."
+    groups = os.getgrouplist(service, account.pw_gid)
+    is_let_in = found.st_mode & (stat.S_IRGRP if found.st_gid in groups else stat.S_IROTH)
+    return "" if is_let_in else f"belongs to {_owner(file)}, so {service} cannot read it."
+
+
+def _owner(file: Path) -> str:
+    try:
+        return file.owner()
+    except KeyError:
+        return "nobody on this machine"
+
+
 def _certificate(name: str, file: Path, now: datetime, owner: str | None) -> Finding:
+    if hindrance := _hindrance(name, file):
+        return hindrance
     try:
         certificate = x509.load_pem_x509_certificate(file.read_bytes())
-    except (OSError, ValueError) as error:
-        return fault(name, f"{file}: cannot be read: {error}", ENROL)
+    except ValueError:
+        return fault(name, f"{file}: no certificate.", ENROL)
+    return _judged(name, file, certificate, now, owner)
+
+
+def _judged(
+    name: str, file: Path, certificate: x509.Certificate, now: datetime, owner: str | None
+) -> Finding:
     until = certificate.not_valid_after_utc
     days = (until - now).days
     if now < certificate.not_valid_before_utc:

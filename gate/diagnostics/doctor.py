@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from gate.clock import Clock
-from gate.common.findings import Check, Finding, fault, run_checks
+from gate.common.check_up import examine
+from gate.common.findings import Check, Finding, fault
 from gate.common.foreign import UnreadableError, read_json
 from gate.config import GateFile
 from gate.diagnostics import checks
@@ -21,14 +24,14 @@ from gate.diagnostics.credentials import check_credentials
 from gate.diagnostics.status import gather
 from gate.store.live_file import read_live
 
-NETWORK_S = 90.0
-"""Longer than the sum of all waits of `maguey-sync doctor`."""
-_LONGEST_REPORT = 1024 * 1024
+NETWORK_S = 50.0
+"""Longer than `maguey-sync doctor` takes as a whole (`sync.doctor.WHOLE_S`), its start included."""
+_LONGEST_LINE = 64 * 1024
 DeviceChecks = Callable[[bool], Sequence[tuple[str, Check]]]
 
 
-def diagnose_gate(config: GateFile, file: Path, clock: Clock, devices: DeviceChecks) -> list[Finding]:
-    """All findings, in the order of a scan's way through the gate.
+def diagnose_gate(config: GateFile, file: Path, clock: Clock, devices: DeviceChecks) -> Iterator[Finding]:
+    """Each finding when it is known, in the order of a scan's way through the gate.
 
     :param file: where `config` was read from, for the child that checks the network.
     :param devices: the checks of devices, given whether the door runs.
@@ -45,7 +48,8 @@ def diagnose_gate(config: GateFile, file: Path, clock: Clock, devices: DeviceChe
         ("clock", lambda: checks.check_clock(now, _last_scan(config, clock))),
         ("credentials", lambda: check_credentials(config, now.wall)),
     ]
-    return [*run_checks(local), *run_checks([("network", lambda: ask_sync(file))], NETWORK_S + 10)]
+    yield from examine(local)
+    yield from examine([("network", lambda: ask_sync(file))], NETWORK_S + 5)
 
 
 def _last_scan(config: GateFile, clock: Clock) -> datetime | None:
@@ -54,13 +58,30 @@ def _last_scan(config: GateFile, clock: Clock) -> datetime | None:
 
 
 def ask_sync(file: Path, patience_s: float = NETWORK_S) -> Iterator[Finding]:
-    """What `maguey-sync doctor` finds."""
+    """What `maguey-sync doctor` finds, line by line; it is killed if it takes longer."""
     command = [sys.executable, "-m", "sync.cli", "doctor", "--json", "--config", str(file)]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=patience_s, check=False)
-        yield from read_json(done.stdout, list[Finding], limit=_LONGEST_REPORT)
-    except subprocess.TimeoutExpired:
+    with tempfile.TemporaryFile() as errors:
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
+        timer = threading.Timer(patience_s, child.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            with child:
+                yield from _read_lines(child)
+        finally:
+            timer.cancel()
+        errors.seek(0)
+        said = errors.read(_LONGEST_LINE).decode("utf-8", "replace").strip().splitlines()
+    if child.returncode < 0:
         yield fault("network", f"No answer within {patience_s:g} s.", "Run maguey-sync doctor yourself.")
-    except UnreadableError:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    elif child.returncode not in {0, 1}:
         yield fault("network", said[-1] if said else "maguey-sync doctor said nothing.", "")
+
+
+def _read_lines(child: subprocess.Popen[bytes]) -> Iterator[Finding]:
+    assert child.stdout is not None
+    while line := child.stdout.readline(_LONGEST_LINE):
+        try:
+            yield read_json(line, Finding, limit=_LONGEST_LINE)
+        except UnreadableError:
+            yield fault("network", "maguey-sync doctor gave no finding.", "Run maguey-sync doctor yourself.")

@@ -35,7 +35,7 @@ def gate(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess
 
 def found(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, str]]:
     assert "Traceback" not in done.stderr, done.stderr
-    lines: list[dict[str, str]] = json.loads(done.stdout)
+    lines: list[dict[str, str]] = [json.loads(line) for line in done.stdout.splitlines()]
     return {one["check"]: one for one in lines}
 
 

@@ -165,7 +165,7 @@ def doctor(config: Path) -> tuple[int, dict[str, dict[str, str]]]:
     command = [sys.executable, "-m", "sync.cli", "doctor", "--json", "--config", str(config)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert "Traceback" not in done.stderr
-    found: list[dict[str, Any]] = json.loads(done.stdout)
+    found: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
     return done.returncode, {one["check"]: one for one in found}
 
 

@@ -31,7 +31,7 @@ from gate.diagnostics.checks import (
     check_state_dir,
     parts_of,
 )
-from gate.diagnostics.credentials import check_credentials
+from gate.diagnostics.credentials import check_credentials, unreadable_for_service
 from gate.diagnostics.mounts import mount_of
 from gate.diagnostics.status import EventStatus, JournalStatus, StatusReport
 from gate.store.live_file import Live, LiveReading, PartsReport
@@ -197,7 +197,7 @@ class Papers:
         self.token.chmod(0o400)
         self.issue()
 
-    def issue(self, name: str = "gate-1", begins: int = -1, days: int = 90) -> None:
+    def issue(self, name: str = "gate-1", begins: int = -1, days: int = 100) -> None:
         """Make a new key, and a certificate valid from `begins` to `days` days from now."""
         key = generate_private_key(SECP256R1())
         self.key.unlink(missing_ok=True)
@@ -234,7 +234,7 @@ def papers(tmp_path: Path) -> Papers:
 
 def test_good_credentials_are_fine(papers: Papers) -> None:
     assert {one.level for one in papers.found().values()} == {Severity.OK}
-    assert "90 days" in papers.found()["gate's certificate"].result
+    assert "100 days" in papers.found()["gate's certificate"].result
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_good_credentials_are_fine(papers: Papers) -> None:
     [
         ({"begins": -9, "days": -1}, Severity.FAULT, "expired on"),
         ({"begins": 1}, Severity.FAULT, "not valid before"),
-        ({"days": 20}, Severity.WARNING, "expires in 20 days"),
+        ({"days": 89}, Severity.WARNING, "expires in 89 days"),
         ({"name": "gate-2"}, Severity.FAULT, "issued to gate-2, not to gate-1"),
     ],
 )
@@ -274,6 +274,19 @@ def test_missing_empty_and_broken_credentials_are_reported(papers: Papers) -> No
     papers.cert.write_text("no certificate")
     assert papers.found()["gate's certificate"].level is Severity.FAULT
     assert papers.found(ca_file="", cert_file="", key_file="")["hub's certificate"].level is Severity.WARNING
+
+
+def test_a_secret_that_root_wrote_is_given_to_the_service_and_not_enrolled_again(papers: Papers) -> None:
+    """Seen on the first real boot: the token was there, and the advice was to enrol."""
+    found = papers.token.stat()
+    assert "so daemon cannot read it" in unreadable_for_service(papers.token, found, "daemon")
+    assert unreadable_for_service(papers.token, found, "nobody-has-this-name") == ""
+    papers.token.chmod(0o404)
+    assert unreadable_for_service(papers.token, papers.token.stat(), "daemon") == ""
+    own = pwd.getpwuid(os.geteuid()).pw_name
+    assert unreadable_for_service(papers.token, papers.token.stat(), own) == ""
+    papers.token.chmod(0o200)
+    assert "may not read it" in unreadable_for_service(papers.token, papers.token.stat(), own)
 
 
 def test_a_key_of_another_certificate_is_reported(papers: Papers) -> None:
