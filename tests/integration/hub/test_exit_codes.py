@@ -23,6 +23,17 @@ NAMES_A_NIGHT = {
     "free": ["free", "MGY-X", "--event", "NOPE", *BY],
     "event cancel": ["event", "cancel", "NOPE", "--yes", *BY],
     "erase": ["erase", "NOPE", "--yes", "--actor", "Eva"],
+    "event edit": ["event", "edit", "NOPE", *BY],
+    "event policy": ["event", "policy", "NOPE"],
+    "tickets add": ["tickets", "add", "NOPE"],
+    "tickets list": ["tickets", "list", "NOPE"],
+    "tickets export": ["tickets", "export", "NOPE", "--qr", "/nowhere"],
+    "table add": ["table", "add", "NOPE", "1", "--seats", "4"],
+    "table list": ["table", "list", "NOPE"],
+    "reservation add": ["reservation", "add", "NOPE", "1", "--name", "Ana"],
+    "reservation confirm": ["reservation", "confirm", "NOPE", "1"],
+    "reservation cancel": ["reservation", "cancel", "NOPE", "1", *BY],
+    "scans": ["scans", "--event", "NOPE"],
 }
 NAMES_A_TICKET = {"free": ["free", "MGY-X", "--event", "PF", *BY]}
 GIVES_A_REASON = {

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from hub.db.audit import Author
 from hub.db.connection import Connection
+from hub.vip.by_hand import HandTicket, reserve_by_hand
+from hub.vip.tables import Purchaser
 from tests.integration.hub.commands import Hub
-from tests.integration.hub.shop import night
+from tests.integration.hub.shop import crowd, night
 from tests.integration.hub.world import World, call
 
 BY = ("--actor", "Eva")
@@ -136,6 +139,19 @@ def test_a_table_held_by_hand_is_not_released_by_itself_but_by_a_person(
     code, said = hub.told("reservation", "cancel", "PF", 12, "--reason", "no", *BY)
     assert (code, "[EVENT_STARTED]" in said) == (1, True)
     hub("reservation", "confirm", "PF", 12, *BY)
+
+
+def test_a_table_that_is_reserved_for_four_at_once_is_one_persons(world: World, event: str, dsn: str) -> None:
+    def reserve(number: int, conn: Connection) -> str | None:
+        ticket = HandTicket(code=f"MGY-PF-20260130-HOST{number:04}", price_cents=0, ticket_type="Balcony")
+        host = Purchaser(name=f"host {number}")
+        return reserve_by_hand(conn, event, 12, host, 2, ticket, Author(actor="Eva")).error
+
+    with crowd(dsn, 4) as people:
+        errors = people.do(reserve)
+    assert sorted(map(str, errors)) == ["None", *["TABLE_NOT_AVAILABLE"] * 3]
+    assert (len(state(world)), world.one("SELECT count(*) FROM tickets")) == (1, 1)
+    assert world.one("SELECT count(*) FROM vip_guest_passes") == 2
 
 
 def test_an_amount_may_have_a_comma(hub: Hub, world: World, event: str) -> None:

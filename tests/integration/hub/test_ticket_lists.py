@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
 
 from hub.config import HubConfig
+from hub.db.audit import Author
+from hub.ticketing.imports import import_tickets
+from hub.ticketing.ticket_csv import read_ticket_list
 from tests.integration.hub.commands import Hub
-from tests.integration.hub.shop import night
+from tests.integration.hub.shop import crowd, night
 from tests.integration.hub.world import World
 
 BY = ("--actor", "Eva")
+EVA = Author(actor="Eva")
 CODE = "MGY-PF-20260130-OLDCODE1"
 
 
@@ -136,6 +141,16 @@ def test_a_list_that_does_not_fit_is_refused_as_every_sale_is(lists: Lists, worl
     world.moved(event, starts_in=-600)
     assert "is over" in lists.refused("event,type", "PF,Balcony")
     assert world.one("SELECT count(*) FROM tickets") == 5
+
+
+def test_a_list_that_two_people_import_at_once_becomes_tickets_once(
+    world: World, event: str, dsn: str
+) -> None:
+    found = read_ticket_list(b"type,name\nBalcony,Ana\nBalcony,Ana\n", "PF")
+    with crowd(dsn, 4) as people:
+        made = people.do(lambda n, conn: import_tickets(conn, found.lines, EVA, random.Random(n)))
+    assert sorted(sum(one.added.values()) for one in made) == [0, 0, 0, 2]
+    assert world.one("SELECT count(*) FROM tickets") == 2
 
 
 def test_at_most_fifty_mistakes_are_listed_and_the_rest_counted(lists: Lists) -> None:
