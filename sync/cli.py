@@ -40,6 +40,7 @@ from sync.wire.enrolment import EnrolToken, read_token
 from sync.wire.topics import GATE_ID, Topics
 
 if TYPE_CHECKING:
+    from sync.identity.erasure import Erasure
     from sync.identity.files import IdentityFiles
 
 app = typer.Typer(
@@ -62,15 +63,22 @@ def run(config: _Config) -> None:
     settings = read_gate_config(config)
     configure(settings.log, service="maguey-sync", gate=settings.gate_id)
     files = _identity(settings.hub)
+    erasure = _erasure(settings, files)
     token = _token(Path(settings.hub.token_file))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with only_one("sync", settings.cache.parent):
-        _serve(settings, token, files, stop)
+        _serve(settings, token, files, erasure, stop)
 
 
-def _serve(settings: GateFile, token: str, files: IdentityFiles | None, stop: threading.Event) -> None:
+def _serve(
+    settings: GateFile,
+    token: str,
+    files: IdentityFiles | None,
+    erasure: Erasure | None,
+    stop: threading.Event,
+) -> None:
     from sync.cache.writer import Cache
     from sync.feed.fetcher import Fetcher, WantCertificate
     from sync.feed.snapshot import HubClient
@@ -109,6 +117,7 @@ def _serve(settings: GateFile, token: str, files: IdentityFiles | None, stop: th
         doors=hotline,
         claim_timeout_s=settings.door.claim_timeout,
         rollback=_rollback,
+        erasure=erasure,
         renewal=None
         if files is None
         else CertificateRenewal(files, settings.gate_id, lambda said: fetcher.want(WantCertificate(said))),
@@ -122,6 +131,7 @@ def _serve(settings: GateFile, token: str, files: IdentityFiles | None, stop: th
     finally:
         hotline.close()
         fetcher.close()
+    _finish_erasure(erasure)
 
 
 def _identity(hub: HubSection) -> IdentityFiles | None:
@@ -141,6 +151,26 @@ def _identity(hub: HubSection) -> IdentityFiles | None:
     except IdentityError as error:
         structlog.get_logger().warning("certificate renewal failed", reason=str(error))
     return files
+
+
+def _erasure(settings: GateFile, files: IdentityFiles | None) -> Erasure | None:
+    """What a stolen gate does. Finishes one that was cut off."""
+    from gate.config import command_keys
+    from sync.identity.erasure import Erasure
+
+    if files is None:
+        return None
+    erasure = Erasure(files, settings.cache, command_keys(settings), settings.gate_id)
+    _finish_erasure(erasure)
+    return erasure
+
+
+def _finish_erasure(erasure: Erasure | None) -> None:
+    from sync.identity.erasure import WIPED
+
+    if erasure is not None and erasure.has_begun:
+        erasure.finish()
+        raise ConfigError(WIPED)
 
 
 def _rollback() -> str:

@@ -19,6 +19,7 @@ from gate.common.outage import Outage
 from gate.common.seldom import Seldom
 from gate.common.watchdog import Heart
 from gate.hotline.messages import Refetch
+from gate.rules.command import Envelope
 from gate.rules.model import Now
 from gate.store.link_row import LinkNote
 from gate.store.live_file import LiveReading
@@ -36,6 +37,8 @@ from sync.feed.fetcher import Want, WantConfig
 from sync.feed.follower import FeedFollower
 from sync.feed.intake import Intake
 from sync.feed.snapshot import FetchedCertificate, FetchedFeed
+from sync.identity.erasure import Erasure
+from sync.identity.files import IdentityError
 from sync.identity.renewal import CertificateRenewal
 from sync.peers.gates_present import GatesPresent
 from sync.peers.listener import PeerListener
@@ -55,7 +58,7 @@ ACK_SILENT_MS = 60_000
 OWN_PIECE = 100
 """Most of the hub's messages handled in one turn: several turns fit between two beats."""
 
-SyncEvent = LinkEvent | GateConfig | FetchedFeed | FetchedCertificate | ToService
+SyncEvent = LinkEvent | GateConfig | FetchedFeed | FetchedCertificate | Envelope | ToService
 
 
 class DoorLines(Protocol):
@@ -77,6 +80,7 @@ class Sync:
     :param fetched: how often the thread behind `want` has turned.
     :param doors: connections of doors; their messages are put into the inbox of `claims`.
     :param claim_timeout_s: how long the door waits for the hub's answer.
+    :param erasure: what a stolen gate does when the hub tells it so; then `run` returns.
     :param renewal: of its certificate; None: that is not sync's to renew.
     :param rollback: that the newest release was rolled back and why, empty if it was not.
     """
@@ -98,6 +102,7 @@ class Sync:
         claim_timeout_s: float = 0.2,
         rollback: Callable[[], str] = str,
         renewal: CertificateRenewal | None = None,
+        erasure: Erasure | None = None,
     ) -> None:
         self._gate_id = identity.gate_id
         self._topics = Topics(venue=identity.venue)
@@ -124,7 +129,8 @@ class Sync:
         self._listener = self._make_listener(before)
         self._intake = self._make_intake(before)
         self._reporter = self._make_reporter(identity, door, rollback)
-        self._journal_outage = Outage("journal")
+        self._erasure, self.is_wiped = erasure, False
+        self._journal_outage, self._wipe_outage = Outage("journal"), Outage("wipe")
         self._ack_outage = Outage("hub acknowledgement")
         self._seldom = Seldom(lambda: clock.now().monotonic_ms / 1000)
         self._gates_present = GatesPresent()
@@ -178,7 +184,7 @@ class Sync:
         claims = threading.Thread(target=self.claims.run, args=(stop,), name="claims", daemon=True)
         claims.start()
         try:
-            while not stop.is_set():
+            while not (stop.is_set() or self.is_wiped):
                 self._inbox.wait(POLL_S)
                 self.turn()
                 heart.ready()
@@ -243,6 +249,8 @@ class Sync:
                 if isinstance(event, GateConfig):
                     self._named = event.gate_names
                 self._intake.put(event)
+            case Envelope():
+                self._on_wipe(event)
             case FetchedCertificate(certificate):
                 self._on_certificate(certificate)
             case LendRequest():
@@ -333,6 +341,14 @@ class Sync:
             self._on_down()
 
     # --- its certificate ---
+
+    def _on_wipe(self, sealed: Envelope) -> None:
+        if self._erasure is None:
+            return
+        try:
+            self.is_wiped = self._erasure.obey(sealed) or self.is_wiped
+        except IdentityError as error:
+            self._wipe_outage.began(error)
 
     def _on_certificate(self, certificate: str) -> None:
         if self._renewal is not None and self._renewal.take(certificate):

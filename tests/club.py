@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import grp
 import queue
+import secrets
 import ssl
 import subprocess
 import sys
@@ -150,21 +151,26 @@ def request_of(key: ec.EllipticCurvePrivateKey) -> str:
 def certified(conn: Connection, gate_id: str, folder: Path) -> Path:
     """Have the running authority sign for a gate; certificate and key in one file."""
     key = new_key()
+    file = folder / f"{gate_id}-{secrets.token_hex(4)}.pem"
+    file.write_bytes(signed(conn, gate_id, request_of(key)).encode() + pem_of_key(key))
+    return file
+
+
+def signed(conn: Connection, gate_id: str, request: str) -> str:
+    """The running authority's certificate for a signing request."""
     row = conn.execute(
         "INSERT INTO certificate_requests (gate_id, purpose, request) VALUES (%s, 'renew', %s) RETURNING id",
-        (gate_id, request_of(key)),
+        (gate_id, request),
     ).fetchone()
     assert row is not None
-    signed = "SELECT certificate FROM certificate_requests WHERE id = %s"
+    wanted = "SELECT certificate FROM certificate_requests WHERE id = %s"
 
     def certificate() -> str:
-        found = conn.execute(signed, (row["id"],)).fetchone()
+        found = conn.execute(wanted, (row["id"],)).fetchone()
         return str(found["certificate"] or "") if found else ""
 
     until(certificate)
-    file = folder / f"{gate_id}-{row['id']}.pem"
-    file.write_bytes(certificate().encode() + pem_of_key(key))
-    return file
+    return certificate()
 
 
 class BrokerClient:

@@ -27,7 +27,5 @@ def _all() -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for file in (sql_folder() / "queries").iterdir():
         named = parse_queries(file.read_text(encoding="utf-8"))
-        if twice := found.keys() & named.keys():
-            raise ValueError(f"two statements are called {', '.join(sorted(twice))}")
         found |= {name: body.encode() for name, body in named.items()}
     return found

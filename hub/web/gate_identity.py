@@ -15,11 +15,15 @@ from litestar.datastructures import State
 from psycopg.rows import DictRow
 from psycopg_pool import ConnectionPool
 
+from gate.common.errors import ConfigError
+from hub.config import HubConfig
 from hub.db.connection import Connection
 from hub.db.statements import query
+from hub.gates.signing_key import signer
 from hub.web.problems import Problem
 from hub.web.request_limits import identify_gate
 from sync.wire.topics import GATE_ID
+from sync.wire.wipe import Wipe, seal_wipe
 
 ConnectionsPool = ConnectionPool[psycopg.Connection[DictRow]]
 _NOBODY = secrets.token_hex(32)
@@ -60,9 +64,22 @@ def authenticate_gate(conn: Connection, gate_id: str, request: Request[Any, Any,
         raise Problem(401, "Wrong token", detail)
     if row["revoked"]:
         detail = f"Gate '{gate_id}' was revoked. Its id is never used again: add and enrol a new gate."
-        raise Problem(410, "Gate revoked", detail)
+        raise Problem(410, "Gate revoked", detail, more=_wipe(conn, gate_id, request.app.state.hub))
     wait = identify_gate(request.scope["state"], gate_id)
     if wait:
         detail = f"Gate '{gate_id}' asks too often. Is somebody else using its token?"
         raise Problem(429, "Too many requests", detail, {"Retry-After": str(math.ceil(wait))})
     return KnownGate(row["gate_id"], row["venue"], row["name"])
+
+
+def _wipe(conn: Connection, gate_id: str, config: HubConfig) -> dict[str, Any]:
+    """What a stolen gate is told besides, if this hub can sign orders."""
+    row = conn.execute(query("wiped_gate"), {"gate_id": gate_id}).fetchone()
+    if row is None or not row["certificates"]:
+        return {}
+    try:
+        made = signer(config.commands)
+    except ConfigError:
+        return {}
+    wipe = Wipe(gate_id=gate_id, certificates=tuple(row["certificates"]))
+    return {"wipe": msgspec.to_builtins(seal_wipe(wipe, made.key_id, made.key))}

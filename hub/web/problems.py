@@ -19,15 +19,23 @@ _log = structlog.get_logger()
 class Problem(HTTPException):
     """A refusal. `detail` says what to do."""
 
-    def __init__(self, status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str,
+        headers: dict[str, str] | None = None,
+        more: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(detail=detail, status_code=status, headers=headers)
         self.title = title
+        self.more = more or {}
 
 
 def on_http_error(_request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
     """A refusal by us or by the framework."""
     title = getattr(error, "title", type(error).__name__.removesuffix("Exception"))
-    return _response(error.status_code, str(title), error.detail, error.headers)
+    return _response(error.status_code, str(title), error.detail, error.headers, getattr(error, "more", {}))
 
 
 def on_database_error(
@@ -54,7 +62,7 @@ def _say(request: Request[Any, Any, Any], level: str, event: str, **fields: Any)
 
 
 def _response(
-    status: int, title: str, detail: str, headers: dict[str, str] | None
+    status: int, title: str, detail: str, headers: dict[str, str] | None, more: dict[str, Any] | None = None
 ) -> Response[dict[str, Any]]:
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    body = (more or {}) | {"type": "about:blank", "title": title, "status": status, "detail": detail}
     return Response(body, status_code=status, headers=headers, media_type="application/problem+json")

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from gate.common.outage import Outage
+from gate.rules.command import Envelope
 from sync.cache.spool import Spool, SpoolBusy
 from sync.feed.snapshot import (
     FetchedCertificate,
@@ -22,6 +23,7 @@ from sync.feed.snapshot import (
     HubClient,
     HubRefused,
     HubUnreachable,
+    HubWipes,
 )
 from sync.wire.messages import GateConfig
 
@@ -51,7 +53,7 @@ class WantCertificate(msgspec.Struct, frozen=True):
 
 Want = WantConfig | WantEvent
 AnyWant = Want | WantCertificate
-FetchedAnswer = GateConfig | FetchedFeed | FetchedCertificate
+FetchedAnswer = GateConfig | FetchedFeed | FetchedCertificate | Envelope
 
 
 class _Request(msgspec.Struct, frozen=True):
@@ -171,9 +173,16 @@ class Fetcher:
     def _outage(self, what: AnyWant) -> Outage:
         return self._outages.setdefault(_key(what), Outage(_name(what)))
 
+    def _config(self) -> GateConfig | Envelope:
+        """Or the hub's word that this gate is to erase itself, which has still to be verified."""
+        try:
+            return self._client.config()
+        except HubWipes as told:
+            return told.wipe
+
     def _ask(self, what: AnyWant) -> FetchedAnswer:
         if isinstance(what, WantConfig):
-            return self._client.config()
+            return self._config()
         if isinstance(what, WantCertificate):
             return self._client.certificate(what.request)
         asked_ms = self._now_ms()

@@ -15,8 +15,9 @@ import structlog
 from urllib3.exceptions import HTTPError
 
 from gate.common.errors import StoreError
-from gate.common.foreign import read_json
+from gate.common.foreign import UnreadableError, read_json
 from gate.common.value import Value
+from gate.rules.command import Envelope
 from sync.broker.tls import context, is_lost
 from sync.cache.spool import Spool, SpooledSnapshot
 from sync.feed.answer_lines import AnswerLines, FetchError, UnreadableChangeError
@@ -25,8 +26,17 @@ from sync.feed.http_session import HubSession
 from sync.feed.transfer_meter import TransferLimitError, TransferMeter
 from sync.wire.enrolment import LIMIT, RenewAnswer, RenewRequest
 from sync.wire.messages import LARGEST, Change, FeedPlace, GateConfig, WireError, decode
+from sync.wire.wipe import LONGEST_WIPE, RevokedAnswer
 
-__all__ = ["FetchError", "FetchedCertificate", "FetchedFeed", "HubClient", "HubRefused", "HubUnreachable"]
+__all__ = [
+    "FetchError",
+    "FetchedCertificate",
+    "FetchedFeed",
+    "HubClient",
+    "HubRefused",
+    "HubUnreachable",
+    "HubWipes",
+]
 
 READ_S = 20.0
 """Most time between two pieces of an answer."""
@@ -49,6 +59,14 @@ class HubUnreachable(FetchError):
 
 class HubRefused(FetchError):
     """The hub does not know what was requested, or refuses it to this gate (403, 404, 410)."""
+
+
+class HubWipes(HubRefused):
+    """The hub says that this gate was stolen and is to erase itself. Whether the hub does, `wipe` proves."""
+
+    def __init__(self, message: str, wipe: Envelope) -> None:
+        super().__init__(message)
+        self.wipe = wipe
 
 
 class FetchedCertificate(Value, frozen=True):
@@ -208,11 +226,21 @@ class HubClient:
         with _in_words(url):  # requests parses a redirect's target even if it does not follow it
             answer = self._ask(url, query or {}, said)
         status = answer.status_code
+        if status == requests.codes.gone:
+            self._raise_wiped(answer)
         if status != requests.codes.ok:
             answer.close()
             kind = HubRefused if status in _REFUSED or (said is not None and status < 500) else FetchError
             raise kind(f"{url}: the hub says {status} {answer.reason}.{_hint(status)}")
         return answer
+
+    def _raise_wiped(self, answer: requests.Response) -> None:
+        """If the hub says more than that this gate was revoked."""
+        with _in_words(answer.url):
+            body = _whole(answer.url, Download(answer, self._meter))
+        with contextlib.suppress(UnreadableError):
+            if (wipe := read_json(body, RevokedAnswer, limit=LONGEST_WIPE).wipe) is not None:
+                raise HubWipes(f"{answer.url}: this gate was revoked as stolen.", wipe)
 
     def _ask(self, url: str, query: dict[str, Any], said: bytes | None) -> requests.Response:
         try:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gate.common.value import Value
+from sync.identity.erasure import erased_mark
 from sync.identity.files import IdentityFiles, check_issued, is_good, signing_request
 from sync.identity.hub_line import EnrolError, fetch_authority, send_enrolment
 from sync.wire.enrolment import (
@@ -64,6 +65,7 @@ def enrol(files: IdentityFiles, applicant: Applicant) -> EnrolAnswer:
     answer = send_enrolment(applicant.url, authority, said)
     check_issued(answer.certificate, authority, key, applicant.gate_id)
     files.install(answer.certificate)
+    erased_mark(files).unlink(missing_ok=True)
     return answer
 
 

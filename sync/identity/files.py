@@ -107,7 +107,7 @@ class IdentityFiles(Value, frozen=True):
         for file in (self.authority, self.token, self.key, self.certificate):
             if successor(file).exists():
                 successor(file).replace(file)
-                _sync_folder(file.parent)
+                make_durable(file.parent)
         return True
 
     def _write(self, file: Path, content: bytes, mode: int) -> None:
@@ -123,7 +123,7 @@ class IdentityFiles(Value, frozen=True):
                 shutil.chown(made, user=self.owner)
             made.chmod(mode)
             made.replace(file)
-            _sync_folder(file.parent)
+            make_durable(file.parent)
         finally:
             made.unlink(missing_ok=True)
 
@@ -211,7 +211,8 @@ def _pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def _sync_folder(folder: Path) -> None:
+def make_durable(folder: Path) -> None:
+    """What was renamed or removed in it stays so after a power cut."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

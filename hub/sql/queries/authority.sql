@@ -56,6 +56,13 @@ WHERE gate_id = %(gate_id)s
 -- revocation --
 SELECT stolen, listed_at, thrown_out_at, refused_at, trouble FROM revocations WHERE gate_id = %(gate_id)s
 
+-- wiped_gate --
+-- If it was revoked as stolen: the certificates it has had, the newest first.
+SELECT array(
+    SELECT c.fingerprint FROM certificates c WHERE c.gate_id = r.gate_id AND c.kind = 'gate' ORDER BY c.created_at DESC
+) AS certificates
+FROM revocations r WHERE r.gate_id = %(gate_id)s AND r.stolen
+
 -- make_enrolment --
 -- A gate has one token at a time: what was not used is too late from now on.
 WITH earlier AS (

@@ -36,7 +36,7 @@ def test_a_gate_is_added_once_and_serves_further_nights_when_it_is_added_again(
         "gate-7 (GATE 7) is added, for 1 night\n",
     )
     again = gate(config_file, "add", "gate-7", "--event", "PF", "--event", "PS")
-    assert again == (0, "gate-7 was there already; it serves 1 more\n")
+    assert again == (0, "gate-7 was there already; it serves 1 night more\n")
     assert gate(config_file, "add", "gate-7") == (0, "gate-7 is there already\n")
     assert gate(config_file, "rename", "gate-7", "--name", "YARD") == (0, "gate-7 is YARD now\n")
     assert world.all("SELECT gate_id, name, epoch FROM gates") == [("gate-7", "YARD", None)]
