@@ -99,9 +99,10 @@ def with_only(extra: str, *programs: tuple[str, list[str]], folder: Path) -> lis
 def gate(tmp_path: Path) -> Path:
     """A folder with a gate and its token; a desk is its door, so that no test waits for devices."""
     (tmp_path / "token").write_text("x" * 43)
+    (tmp_path / "camera").mkdir()  # of its own: the camera takes what it finds there
     (tmp_path / "gate.toml").write_text(
         f'gate_id = "gate-1"\nvenue = "maguey"\nstate_dir = "{tmp_path}"\nruntime_dir = "{tmp_path}/run"\n'
-        f'[camera]\ndriver = "folder"\npath = "{tmp_path}"\n[screen]\ndriver = "dummy"\n'
+        f'[camera]\ndriver = "folder"\npath = "{tmp_path}/camera"\n[screen]\ndriver = "dummy"\n'
         '[turnstile]\ndriver = "mock"\n[inputs]\ndriver = "mock"\n[lights]\ndriver = "mock"\n'
         f'[hub]\nurl = "http://127.0.0.1:9"\nbroker_port = 9\ntoken_file = "{tmp_path}/token"\n'
     )
@@ -159,3 +160,18 @@ def test_a_hub_needs_nothing_of_a_gate(gate: Path) -> None:
         assert code in {0, 1, 2}, said
         assert "is not installed" not in out + said
         assert "No module named" not in out + said
+
+
+def test_the_operators_laptop_needs_nothing_of_gate_or_hub(gate: Path) -> None:
+    asked = [("fleet.cli.entry", ["--help"]), ("fleet.cli.entry", ["inventory"])]
+    for code, out, said in with_only("fleet", *asked, folder=gate):
+        assert code in {0, 2}, said
+        assert "is not installed" not in out + said
+
+
+@pytest.mark.parametrize("extra", ["pi", "hub"])
+def test_releases_are_made_with_what_the_machine_has_anyway(gate: Path, extra: str) -> None:
+    (code, out, said), _ = with_only(
+        extra, ("fleet.release.main", ["--help"]), ("fleet.release.main", ["status"]), folder=gate
+    )
+    assert (code, "is not installed" in out + said) == (0, False), said
