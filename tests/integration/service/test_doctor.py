@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from gate.diagnostics.doctor import ask_sync
 from gate.rules.model import Status
 from gate.rules.payload import code_hash
 from sync.cache.writer import Cache
@@ -148,6 +150,38 @@ def _told_of(disk: Path, mount: str) -> dict[str, dict[str, str]]:
     command = mount.format(state=disk / "state", work=disk)
     doctor = f"{sys.executable} -m gate.cli.main doctor --config {config} --json"
     return found(call(*AS_ROOT, "unshare", "--mount", "sh", "-c", f"{command} && {doctor}"))
+
+
+def test_a_network_check_that_hangs_is_named_and_its_process_ended(config: Path) -> None:
+    (one,) = ask_sync(config, patience_s=0.01)  # shorter than any program needs to start
+    assert (one.check, one.result) == ("network", "No answer within 0.01 s.")
+
+
+def test_what_the_network_check_finds_is_told_while_it_goes_on(config: Path) -> None:
+    """A hub that takes the connection and says nothing; what stands before it is known at once."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.listen()
+        text = config.read_text().replace("http://127.0.0.1:9", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        config.write_text(text)
+        command = [sys.executable, "-m", "gate.cli.main", "doctor", "--json", "--config", str(config)]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as doctor:
+            assert doctor.stdout is not None
+            told = [json.loads(doctor.stdout.readline())["check"]]
+            with silent.accept()[0]:  # the hub is asked, and the doctor is in the middle of it
+                while told[-1] != "gate's certificate":
+                    told.append(json.loads(doctor.stdout.readline())["check"])
+                assert doctor.poll() is None
+                doctor.terminate()
+    assert {"door", "camera", "decoder", "journal's disk", "token"} <= set(told)
+
+
+def test_a_token_that_is_missing_ends_the_network_check_with_its_cause(config: Path) -> None:
+    (config.parent / "token").unlink()
+    (one,) = ask_sync(config)
+    assert "No such file" in one.result
+    assert "maguey-sync enrol" in one.result
 
 
 # --- trials ---
