@@ -247,8 +247,10 @@ def _checked_call(hub: str, gate: str) -> str:
 
 
 def _enrol_token() -> EnrolToken:
+    if sys.stdin.isatty():
+        typer.echo("Token of 'maguey-hub enrol': ", nl=False, err=True)
     try:
-        return read_token(sys.stdin.read(_LONGEST_TOKEN))
+        return read_token(sys.stdin.readline(_LONGEST_TOKEN))
     except ValueError:
         raise ConfigError(
             "Standard input has no enrolment token. Make one at the hub: maguey-hub enrol GATE --host-key "

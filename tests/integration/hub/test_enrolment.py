@@ -28,7 +28,8 @@ from hub.gates.revocation import revoke
 from hub.gates.roster import GateEntry, add_gate
 from hub.keeping.hourly import housekeep
 from hub.web import enrolment as web_enrolment
-from hub.web.api import make_app
+from hub.web.api import make_app, token_hashes
+from hub.web.request_limits import PAY_OR_SHOW_PER_MINUTE, RequestLimits
 from sync.wire.enrolment import (
     EnrolAnswer,
     EnrolRequest,
@@ -304,3 +305,17 @@ def test_an_end_that_is_near_is_said_by_readyz_the_list_of_gates_and_housekeepin
     assert (listed.exit_code, said in listed.output) == (1, True)
     kept = list(housekeep(conn, venue.archive, datetime.now(UTC)))
     assert [step.failed for step in kept if said in step.line] == [True]
+
+
+def test_whoever_guesses_tokens_is_stopped_for_the_rest_of_the_minute(
+    venue: HubConfig, conn: Connection
+) -> None:
+    machine, inner = Machine(), make_app(venue)
+    token = token_for(conn, machine)
+    guess = EnrolToken(secret="0" * 64, authority="0" * 64)
+    limited = RequestLimits(inner, lambda: token_hashes(inner))
+    with authority_worker(venue), TestClient(limited, raise_server_exceptions=False) as web:
+        told = [send(web, Machine().says(guess))[0] for _ in range(PAY_OR_SHOW_PER_MINUTE + 2)]
+        assert told == [401] * PAY_OR_SHOW_PER_MINUTE + [429] * 2
+        # from this address nobody enrols for the rest of the minute; the token waits
+        assert send(web, machine.says(token))[0] == 429
