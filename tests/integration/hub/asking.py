@@ -18,7 +18,7 @@ from sync.wire.messages import GateStatus, ToGate, ToHub, encode, to_gate
 from sync.wire.topics import Topics
 from tests.integration.hub.world import World, record
 
-VENUE = "main"
+VENUE = "maguey"
 NOW = datetime(2026, 1, 30, 23, 0, tzinfo=UTC)
 
 

@@ -145,7 +145,7 @@ def test_alerts_committed_by_a_hub_that_died_are_sent_by_the_next(
 
 
 def test_an_alert_waits_in_postgres_while_the_broker_is_away(world: World, conn: Connection) -> None:
-    topics = Topics(venue="main")
+    topics = Topics(venue="maguey")
     message = Delivery(topics.scans("gate-1"), encode_scans([happened(1, EventKind.GUESSING)]), 1, 1)
     write_batch(conn, merge([read_batch(message, topics)]))
     broker = BrokerLink(Mqtt(port=free_port()), "hub-without-broker")

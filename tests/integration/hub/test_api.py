@@ -299,7 +299,7 @@ def test_config_names_every_night_and_the_served_ones(
     world.gate("gate-2", hashed("other"))
     answer = decode(client.get("/api/gates/gate-1/config", headers=AUTH).content, GateConfig)
     assert {found.event_id: found.served for found in answer.events} == {event: True, other: False}
-    assert (answer.gate_name, answer.venue) == ("GATE-1", "main")
+    assert (answer.gate_name, answer.venue) == ("GATE-1", "maguey")
     assert answer.gate_names == {"gate-1": "GATE-1", "gate-2": "GATE-2"}
 
 
@@ -349,7 +349,12 @@ def test_a_gate_reads_only_its_own_data(client: TestClient[Any], world: World, e
 def test_the_configuration_names_the_gates_that_were_revoked(
     client: TestClient[Any], world: World, event: str, how: str
 ) -> None:
-    for gate_id, venue in (("gate-3", "main"), ("gate-2", "main"), ("gate-4", "main"), ("bar-1", "cantina")):
+    for gate_id, venue in (
+        ("gate-3", "maguey"),
+        ("gate-2", "maguey"),
+        ("gate-4", "maguey"),
+        ("bar-1", "cantina"),
+    ):
         world.gate(gate_id, "", venue=venue)
     world.run(f"UPDATE gates SET {how} WHERE gate_id IN ('gate-2', 'gate-3', 'bar-1')")
     answer = decode(client.get("/api/gates/gate-1/config", headers=AUTH).content, GateConfig)
@@ -357,7 +362,7 @@ def test_the_configuration_names_the_gates_that_were_revoked(
 
 
 def test_a_gate_without_a_token_hash_lets_nobody_in(client: TestClient[Any], world: World) -> None:
-    world.run("INSERT INTO gates (gate_id, venue, name) VALUES ('bare', 'main', 'BARE')")
+    world.run("INSERT INTO gates (gate_id, venue, name) VALUES ('bare', 'maguey', 'BARE')")
     for shown in (AUTH["Authorization"], "Bearer \xa0", "Bearer \x85", "Bearer  "):
         headers = {b"Authorization": shown.encode("latin-1")}
         assert_problem(client.get("/api/gates/bare/config", headers=headers), 401)

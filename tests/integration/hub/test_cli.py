@@ -70,9 +70,9 @@ def test_seed_demo_works_once(config_file: Path, tmp_path: Path, world: World) -
 
 def test_the_same_seed_makes_the_same_night(conn: Connection, world: World, tmp_path: Path) -> None:
     night = demo_night_of(date(2026, 1, 30), datetime(2026, 1, 1, tzinfo=UTC))
-    made = seed_demo(conn, "main", night, random.Random(7), tmp_path / "seed.json")
+    made = seed_demo(conn, "maguey", night, random.Random(7), tmp_path / "seed.json")
     world.run("TRUNCATE events, gates, admission_changes CASCADE")
-    assert seed_demo(conn, "main", night, random.Random(7), tmp_path / "seed.json") == made
+    assert seed_demo(conn, "maguey", night, random.Random(7), tmp_path / "seed.json") == made
     assert [ticket.number for ticket in made.tickets] == list(range(1, 535))
     assert made.events[0].doors_open_at == datetime(2026, 1, 30, 22, tzinfo=UTC)
     kinds = [ticket.kind for ticket in made.tickets]
@@ -83,7 +83,7 @@ def test_the_same_seed_makes_the_same_night(conn: Connection, world: World, tmp_
 
 def test_the_gates_know_every_printed_code(conn: Connection, world: World, tmp_path: Path) -> None:
     night = demo_night_of(None, datetime.now(UTC))
-    made = seed_demo(conn, "main", night, random.Random(1), tmp_path / "seed.json")
+    made = seed_demo(conn, "maguey", night, random.Random(1), tmp_path / "seed.json")
     assert night.ends_at - night.doors_open_at == timedelta(hours=9)
     feed = {row.code_hash: row for row in world.feed(made.event_id) if isinstance(row, Admission)}
     for ticket in made.tickets:

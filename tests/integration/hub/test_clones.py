@@ -34,7 +34,7 @@ def test_a_boot_that_continues_after_a_later_one_began_is_two_machines(
     for _ in range(2):
         for start in range(0, 5, size):
             take(conn, *scans[start : start + size])
-    assert cloned(world) == [("gate-1", "main")]
+    assert cloned(world) == [("gate-1", "maguey")]
     assert world.one("SELECT count(*) FROM scan_logs") == 5
     take(conn, *of_boots("b3", "b4", "b3", epoch="e2"))
     assert len(cloned(world)) == 2  # once for each numbering
@@ -44,7 +44,7 @@ def test_a_different_record_for_a_known_place_is_two_machines(world: World, conn
     take(conn, record(1), record(2))
     for _ in range(2):
         take(conn, record(2, boot_id="another"))
-    assert cloned(world) == [("gate-1", "main")]
+    assert cloned(world) == [("gate-1", "maguey")]
     assert world.one("SELECT count(*) FROM scan_logs") == 2
     assert world.one("SELECT count(DISTINCT seq) FROM scan_quarantine") == 1
 

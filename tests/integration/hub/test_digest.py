@@ -39,7 +39,7 @@ class Night:
         self.cache = Cache(folder / "cache.db")
         self.cache.put_config(
             GateConfig(
-                gate_id="g", gate_name="", venue="main", events=(an_event(event_id=self.event, code="PF"),)
+                gate_id="g", gate_name="", venue="maguey", events=(an_event(event_id=self.event, code="PF"),)
             )
         )
 

@@ -358,7 +358,7 @@ def test_a_flood_raises_an_alert_every_ten_minutes_and_its_end_is_logged_once(
     conn: Connection, world: World
 ) -> None:
     clock = Clock()
-    floods = GateFloods("main", "scans", clock)
+    floods = GateFloods("maguey", "scans", clock)
     told = []
     with capture_logs() as logs:
         for second in range(0, 1_400, 10):
@@ -369,7 +369,7 @@ def test_a_flood_raises_an_alert_every_ten_minutes_and_its_end_is_logged_once(
                 told.append(second)
             world.run("UPDATE alerts SET at = at - interval '10 seconds'")
     assert told == [0, 600]
-    assert world.all("SELECT gate_id, reason, venue FROM alerts") == [("gate-9", "flooding", "main")] * 2
+    assert world.all("SELECT gate_id, reason, venue FROM alerts") == [("gate-9", "flooding", "maguey")] * 2
     assert [(line["gate_id"], line["turned_away"]) for line in logs] == [("gate-9", 100)]
 
 
@@ -462,7 +462,7 @@ def test_a_flood_of_returns_makes_a_bounded_number_of_rows(world: World, desk: D
 def test_a_flood_of_statuses_is_bounded_and_another_gate_is_heard(conn: Connection, world: World) -> None:
     world.gate("gate-1", "")
     world.gate("gate-2", "")
-    topics, line = Topics(venue="main"), Watching(world)
+    topics, line = Topics(venue="maguey"), Watching(world)
     heard, now = StatusListener(line, topics), datetime.now(UTC)
     with capture_logs() as logs:
         for turn in range(20):
@@ -482,7 +482,7 @@ def test_a_flood_of_statuses_is_bounded_and_another_gate_is_heard(conn: Connecti
 def test_the_hub_knows_since_when_a_gates_records_are_incomplete(conn: Connection, world: World) -> None:
     """By its own count: nothing a gate says of its journal makes its budget larger."""
     world.gate("gate-1", "")
-    topics, line, now = Topics(venue="main"), Watching(world), datetime.now(UTC)
+    topics, line, now = Topics(venue="maguey"), Watching(world), datetime.now(UTC)
     heard = StatusListener(line, topics)
 
     def complete(last_seq: int, at: datetime) -> datetime | None:

@@ -29,7 +29,7 @@ from sync.wire.topics import Topics
 from tests.integration.hub.test_consumer import deltas, heads, running
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, later, record
 
-TOPICS = Topics(venue="main")
+TOPICS = Topics(venue="maguey")
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from sync.wire.scans import encode_scans, record_hash
 from sync.wire.topics import Topics
 from tests.integration.hub.world import World, later, record
 
-TOPICS = Topics(venue="main")
+TOPICS = Topics(venue="maguey")
 
 
 def take(conn: Connection, *records: ScanRecord, gate: str = "gate-1") -> list[tuple[str, Ack]]:

@@ -123,7 +123,7 @@ def test_all_that_goes_to_gates_fits_through_every_hop_at_the_bounds(
     conn: Connection, world: World, dear: str
 ) -> None:
     line = Line()
-    publisher = Publisher(line, Topics(venue="main"))
+    publisher = Publisher(line, Topics(venue="maguey"))
     publisher.publish_new(conn)
     event = largest_night(world, conn, dear)
     publisher.published[event], publisher._generations[event] = 0, 1

@@ -377,7 +377,7 @@ def test_a_claim_that_waited_for_a_retired_gate_asks_the_new_home(night: Night, 
     scan = new_id()
     night.ask("gate-3", code, scan, heard=["gate-2"])
     retire(conn, night.event, "gate-2", "Eva", "water in it", NOW)
-    wanted = {"venue": "main", "home": "gate-2", "scan": scan, "code_hash": code, "now": NOW}
+    wanted = {"venue": "maguey", "home": "gate-2", "scan": scan, "code_hash": code, "now": NOW}
     told = call(conn, "take_lend_answer", lent=True, used=False, heard=["gate-1"], **wanted)
     assert (told["to"], told["lend"]) == ("gate-3", "gate-1")
 

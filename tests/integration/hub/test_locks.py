@@ -88,10 +88,10 @@ def test_nobody_but_the_hub_can_take_the_hubs_locks(club: Club, who: str) -> Non
             "SELECT * FROM hub_locks FOR SHARE",
             "SELECT * FROM active_hubs FOR UPDATE",
             "INSERT INTO hub_locks (name) VALUES ('gate gate-1')",
-            "INSERT INTO active_hubs (venue, pid, login) VALUES ('main', pg_backend_pid(), session_user)",
+            "INSERT INTO active_hubs (venue, pid, login) VALUES ('maguey', pg_backend_pid(), session_user)",
             "SELECT take_locks(ARRAY['gate gate-1'])",
             "SELECT try_lock('housekeeping')",
-            "SELECT become_active('main')",
+            "SELECT become_active('maguey')",
         ):
             assert attempt(conn, sql) == "denied", sql
 
@@ -119,7 +119,7 @@ def test_holding_every_former_advisory_lock_holds_up_nothing(
         attacker.execute(GUESSED.encode(), {"event": night.event, "code": stranger})
         first = record(1, event_id=night.event, code_hash=stranger)
         assert write_batch(
-            conn, Batch(records=(first,), topics={"gate-1": "maguey/v1/main/gates/gate-1/scans"})
+            conn, Batch(records=(first,), topics={"gate-1": "maguey/v1/maguey/gates/gate-1/scans"})
         )
         claim = {"venue": VENUE, "gate": "gate-2", "event": night.event, "epoch": "e1", "now": NOW}
         claim |= {"scan": first.scan_id[:-4] + "abcd", "code_hash": "c" * 64, "heard": []}

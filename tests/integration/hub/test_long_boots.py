@@ -66,7 +66,7 @@ def settle_all(conn: Connection, venue: str) -> int:
 def test_the_rows_a_batch_touches_do_not_grow_with_its_boot(world: World, conn: Connection) -> None:
     fill(conn, "gate-1", FEW)
     fill(conn, "gate-2", MANY)
-    settle_all(conn, "main")
+    settle_all(conn, "maguey")
     world.run("ANALYZE")
 
     def batches(gate: str, last: int) -> dict[str, list[ScanRecord]]:
@@ -108,9 +108,9 @@ def test_the_times_are_the_same_whether_put_off_or_not(hurried: World, conn: Con
             gate = f"gate-{night}-{way.replace(' ', '-')}"
             for batch in _batches(luck, said, way):
                 _tell(conn, gate, batch)
-                if luck.random() < 0.3 and (found_now := waiting(conn, "main")):
-                    settle(conn, found_now[0], "main")
-            put_off += settle_all(conn, "main")
+                if luck.random() < 0.3 and (found_now := waiting(conn, "maguey")):
+                    settle(conn, found_now[0], "maguey")
+            put_off += settle_all(conn, "maguey")
             everything = f'[{{"gate_id": "{gate}", "epoch": "e1", "seq": 1}}]'
             assert hurried.all("SELECT * FROM times_to_correct(%s)", everything) == [], (night, way)
             found[way] = times(hurried, gate)
@@ -121,15 +121,15 @@ def test_the_times_are_the_same_whether_put_off_or_not(hurried: World, conn: Con
 def test_records_that_arrive_during_settling_are_settled_too(hurried: World, conn: Connection) -> None:
     take(conn, *(refused("gate-1", seq) for seq in range(1, 9)))
     take(conn, refused("gate-1", 9, **SURE, occurred_at=later(9)))
-    (one,) = waiting(conn, "main")
+    (one,) = waiting(conn, "maguey")
     more = [refused("gate-1", 10, **SURE, occurred_at=later(9) - timedelta(hours=1))]
 
     def meanwhile() -> None:
         if more:
             take(conn, more.pop())
 
-    assert not settle(conn, one, "main", meanwhile)
-    assert settle_all(conn, "main") > 0
+    assert not settle(conn, one, "maguey", meanwhile)
+    assert settle_all(conn, "maguey") > 0
     assert (
         hurried.all('SELECT * FROM times_to_correct(\'[{"gate_id": "gate-1", "epoch": "e1", "seq": 1}]\')')
         == []
@@ -151,7 +151,7 @@ def test_an_admission_put_off_counts_at_once_and_moves_with_its_scan(
     assert len(pairs(hurried)) == 1
     heard = refused("gate-2", 7, **SURE, occurred_at=later(0) + timedelta(seconds=1))
     take(conn, heard, gate="gate-2")
-    settle_all(conn, "main")
+    settle_all(conn, "maguey")
     assert pairs(hurried) == [(mine.scan_id, other.scan_id, "earlier")]
     assert ticket_state(hurried, ticket)[2:4] == (later(0), "gate-2")
 

@@ -193,7 +193,7 @@ def batches(event: str, codes: list[tuple[str, str]]) -> Iterator[list[ScanRecor
 
 def rows_touched(conn: Connection, records: list[ScanRecord]) -> int:
     """How many rows Postgres reads, makes and throws away for this batch, which it then forgets."""
-    topics = {one.gate_id: f"maguey/v1/main/gates/{one.gate_id}/scans" for one in records}
+    topics = {one.gate_id: f"maguey/v1/maguey/gates/{one.gate_id}/scans" for one in records}
     wanted = {"records": f"[{','.join(_row(one).decode() for one in records)}]"}
     wanted |= {"topics": msgspec.json.encode(topics).decode()}
     return sum(
@@ -247,7 +247,7 @@ def test_a_batch_costs_no_more_after_20_000_scans_than_at_the_beginning(
                 conn.execute("SET auto_explain.log_min_duration = 0")
                 touched.append(rows_touched(conn, records))
                 conn.execute("SET auto_explain.log_min_duration = -1")
-            topics = {f"gate-{n}": f"maguey/v1/main/gates/gate-{n}/scans" for n in range(3)}
+            topics = {f"gate-{n}": f"maguey/v1/maguey/gates/gate-{n}/scans" for n in range(3)}
             write_batch(conn, Batch(records=tuple(records), topics=topics))
     assert touched[0] > 10 * BATCH
     assert touched[1] < 1.2 * touched[0], touched

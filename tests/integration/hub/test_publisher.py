@@ -18,7 +18,7 @@ from sync.wire.messages import Delta, Head, decode
 from sync.wire.topics import Topics
 from tests.integration.hub.world import GateOnMqtt, World
 
-TOPICS = Topics(venue="main")
+TOPICS = Topics(venue="maguey")
 
 
 class Line:

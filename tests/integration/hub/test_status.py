@@ -28,7 +28,7 @@ from tests.integration.hub.test_cli import hub
 from tests.integration.hub.world import PATIENCE, GateOnMqtt, World, record
 from tests.patience import until
 
-TOPICS = Topics(venue="main")
+TOPICS = Topics(venue="maguey")
 
 
 class ByHand:

@@ -18,7 +18,7 @@ from tests.integration.hub.world import PATIENCE, GateOnMqtt
 
 TAKES = 100_000
 TOO_LARGE = b"x" * TAKES
-TOPIC = "maguey/v1/main/alerts"
+TOPIC = "maguey/v1/maguey/alerts"
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def heard(gate: GateOnMqtt) -> list[bytes]:
 
 def test_messages_after_one_that_is_too_large_arrive(server: Mosquitto) -> None:
     """Otherwise it would end the connection and be the first thing sent again on the next one, for ever."""
-    with GateOnMqtt(server.port, "main") as gate, capture_logs() as lines:
+    with GateOnMqtt(server.port, "maguey") as gate, capture_logs() as lines:
         broker = BrokerLink(Mqtt(port=server.port), "maguey-hub-test")
         broker.publish(TOPIC, TOO_LARGE)  # before it is known how much this broker takes
         broker.publish(TOPIC, b"first")
@@ -53,7 +53,7 @@ def test_messages_after_one_that_is_too_large_arrive(server: Mosquitto) -> None:
 def test_nothing_larger_than_our_own_bound_goes_to_a_broker_that_takes_anything(tmp_path: Path) -> None:
     with (
         mosquitto(tmp_path / "large") as server,
-        GateOnMqtt(server.port, "main") as gate,
+        GateOnMqtt(server.port, "maguey") as gate,
         capture_logs() as lines,
     ):
         broker = BrokerLink(Mqtt(port=server.port), "maguey-hub-test")
@@ -66,7 +66,7 @@ def test_nothing_larger_than_our_own_bound_goes_to_a_broker_that_takes_anything(
 
 def test_a_gate_whose_message_is_too_large_for_its_broker_stays_connected(server: Mosquitto) -> None:
     events: queue.SimpleQueue[LinkEvent] = queue.SimpleQueue()
-    with GateOnMqtt(server.port, "main") as listener, capture_logs() as lines:
+    with GateOnMqtt(server.port, "maguey") as listener, capture_logs() as lines:
         at = BrokerAddress(host="127.0.0.1", port=server.port)
         link = MqttLink(at, "gate-9", lambda _link, event: events.put(event), (TOPIC, b""), [])
         assert events.get(timeout=PATIENCE) == Connected()

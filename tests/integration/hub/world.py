@@ -166,7 +166,7 @@ class World:
             host,
         )
 
-    def gate(self, gate_id: str, token_hash: str, event_id: str | None = None, venue: str = "main") -> None:
+    def gate(self, gate_id: str, token_hash: str, event_id: str | None = None, venue: str = "maguey") -> None:
         """A gate created yesterday: it may have been away since then, so that all it sends is a backlog."""
         self.run(
             "INSERT INTO gates (gate_id, venue, name, token_hash, created_at)"

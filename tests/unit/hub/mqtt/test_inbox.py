@@ -14,7 +14,7 @@ from tests.patience import PATIENCE_S
 
 
 def message(gate: str, mid: int = 1, payload: bytes = b"", leaf: str = "scans") -> Delivery:
-    return Delivery(f"maguey/v1/main/gates/{gate}/{leaf}", payload, mid, 1)
+    return Delivery(f"maguey/v1/maguey/gates/{gate}/{leaf}", payload, mid, 1)
 
 
 def drained(inbox: FairInbox) -> list[Delivery]:
