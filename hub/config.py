@@ -26,6 +26,9 @@ HUB_MADE_BY = "`maguey-fleet hub up` writes it; by hand, copy config/hub.toml th
 _MOST_WATCHED = 1000
 _MOST_GUESTS = 1000
 _MOST_MONTHS = 1200
+_MOST_BACKUPS = 1000
+_MOST_HOURS = 24 * 366
+_MOST_PATHS = 64
 _LONGEST_WAIT = 3600
 _VENUE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 """As in gate.toml (`gate.config`): it is the same name."""
@@ -142,6 +145,18 @@ class Archive(msgspec.Struct, frozen=True, kw_only=True):
     keep_months: int = 13
 
 
+class Backup(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``maguey-hub backup`` takes along besides the database, where to, and how many backups stay.
+
+    `warn_hours`: a newest backup that is older is reported.
+    """
+
+    folder: str = "/var/backups/maguey"
+    keep: int = 28
+    warn_hours: int = 26
+    files: tuple[str, ...] = ("/etc/maguey", "/var/lib/maguey-ca")
+
+
 class HubConfig(msgspec.Struct, frozen=True, kw_only=True):
     """All of `hub.toml`. `venue` is the level of the MQTT topics that holds the venue's gates.
 
@@ -158,6 +173,7 @@ class HubConfig(msgspec.Struct, frozen=True, kw_only=True):
     authority: Authority = Authority()
     watch: Watch = Watch()
     archive: Archive = Archive()
+    backup: Backup = Backup()
 
     @property
     def zone(self) -> tzinfo | None:
@@ -177,9 +193,9 @@ def _mistakes(config: HubConfig) -> Iterator[str]:
     if not _VENUE.fullmatch(config.venue):
         yield f"venue: {config.venue!r} is not an id; expected up to 32 of a-z, 0-9 and hyphens."
     yield from _zone_mistakes(config.timezone)
-    yield from _dsn_mistakes("postgres.dsn", config.postgres.dsn)
+    yield from dsn_mistakes("postgres.dsn", config.postgres.dsn)
     if config.postgres.migrate_dsn is not None:
-        yield from _dsn_mistakes("postgres.migrate_dsn", config.postgres.migrate_dsn)
+        yield from dsn_mistakes("postgres.migrate_dsn", config.postgres.migrate_dsn)
     yield from _address_mistakes(config)
     yield from _file_mistakes("mqtt", config.mqtt, ("ca_file", "cert_file", "key_file", "password_file"))
     yield from _file_mistakes("web", config.web, ("cert_file", "key_file"))
@@ -193,6 +209,7 @@ def _mistakes(config: HubConfig) -> Iterator[str]:
         yield f"watch.guests_per_second: expected 1 to {_MOST_GUESTS}, not {config.watch.guests_per_second}."
     if not 2 <= config.archive.keep_months <= _MOST_MONTHS:
         yield f"archive.keep_months: expected 2 to {_MOST_MONTHS}, not {config.archive.keep_months}."
+    yield from _backup_mistakes(config.backup)
 
 
 def _address_mistakes(config: HubConfig) -> Iterator[str]:
@@ -228,7 +245,11 @@ def _is_network(text: str) -> bool:
     return True
 
 
-def _dsn_mistakes(name: str, dsn: str) -> Iterator[str]:
+def dsn_mistakes(name: str, dsn: str) -> Iterator[str]:
+    """What is wrong with a connection string; no part of it is repeated.
+
+    :param name: of the setting or option.
+    """
     try:
         known = conninfo_to_dict(dsn)
     except psycopg.Error:
@@ -264,6 +285,18 @@ def _unusable(file: Path) -> str:
         return "" if file.is_file() else f"there is no file {file}."
     except OSError as error:  # above all, a folder on the way to it that this user may not enter
         return f"{file}: cannot be looked at: {error.strerror}."
+
+
+def _backup_mistakes(backup: Backup) -> Iterator[str]:
+    if not 1 <= backup.keep <= _MOST_BACKUPS:
+        yield f"backup.keep: expected 1 to {_MOST_BACKUPS}, not {backup.keep}."
+    if not 1 <= backup.warn_hours <= _MOST_HOURS:
+        yield f"backup.warn_hours: expected 1 to {_MOST_HOURS}, not {backup.warn_hours}."
+    if len(backup.files) > _MOST_PATHS:
+        yield f"backup.files: expected at most {_MOST_PATHS}, not {len(backup.files)}."
+    for path in (backup.folder, *backup.files[:_MOST_PATHS]):
+        if not path.startswith("/"):
+            yield f"backup: {path[:200]!r} is no full path; it has to begin with '/'."
 
 
 def _file_mistakes(section: str, settings: Mqtt | Web, names: tuple[str, ...]) -> Iterator[str]:

@@ -23,7 +23,7 @@ import typer
 from gate.common.command_line import run_command
 from gate.common.log import configure
 from gate.common.options import common_options
-from hub.cli import authority, gates, history, nights, orders, retention, tickets
+from hub.cli import authority, backups, gates, history, nights, orders, retention, tickets
 from hub.cli.common import ConfigOption, open_database, plain_errors
 from hub.cli.event import event_app
 from hub.cli.tables import reservation_app, table_app
@@ -128,7 +128,7 @@ def seed_demo(
     typer.echo(f"seeded {len(made.tickets)} codes and {len(made.gates)} gates; written to {out}")
 
 
-for commands in (gates, authority, orders, nights, tickets, history, retention):
+for commands in (gates, authority, orders, nights, tickets, history, retention, backups):
     app.add_typer(commands.app)
 app.add_typer(event_app)
 app.add_typer(ticket_app)

@@ -20,7 +20,7 @@ from hub.cli.common import (
     open_database,
 )
 from hub.gates.home_gates import find_night
-from hub.keeping.hourly import housekeep
+from hub.keeping.hourly import Keeping, housekeep
 from hub.keeping.retention import ArchiveResult, ErasureResult, erase_event, erase_person, months_before
 from hub.keeping.retention import archive as archive_scans
 
@@ -31,11 +31,13 @@ app = typer.Typer()
 def housekeeping(config: ConfigOption) -> None:
     """Complete nights that are over, release unpaid tables, make the coming months of scans, drop old ones.
 
+    Reports a newest backup that is too old.
+
     For an hourly timer. It may be repeated, also twice at once. Exit code 1 if a step failed.
     """
     failed = False
     with open_database(config) as (settings, conn):
-        for step in housekeep(conn, settings.archive, datetime.now(UTC)):
+        for step in housekeep(conn, Keeping(settings.archive, settings.backup), datetime.now(UTC)):
             typer.echo(step.line, err=step.failed)
             failed = failed or step.failed
     if failed:

@@ -3921,6 +3921,10 @@ begin
         from unnest(p_records) r
         order by r.gate_id, r.epoch, r.seq
         returning scan_logs as scan
+    ), tallied as (
+        insert into scan_tallies as known (gate_id, record, verdict, count)
+        select (scan).gate_id, (scan).record, (scan).verdict, count(*) from stored group by 1, 2, 3 order by 1, 2, 3
+        on conflict (gate_id, record, verdict) do update set count = known.count + excluded.count
     )
     select array_agg(scan) into v_stored from stored;
     return coalesce(v_stored, '{}');
@@ -4892,6 +4896,15 @@ CREATE TABLE public.audit_log (
     details jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
+CREATE TABLE public.backups (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    name text NOT NULL,
+    taken_at timestamp with time zone NOT NULL,
+    size_bytes bigint NOT NULL,
+    row_count bigint NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT backups_name CHECK ((length(name) <= 200))
+);
 CREATE TABLE public.boot_clocks (
     gate_id text NOT NULL,
     boot_id text NOT NULL,
@@ -5384,6 +5397,12 @@ CREATE TABLE public.scan_logs_default (
     CONSTRAINT scan_logs_time CHECK (((occurred_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (occurred_at < '2200-01-01 00:00:00+00'::timestamp with time zone))),
     CONSTRAINT scan_logs_verdict CHECK ((verdict = ANY (ARRAY['admit'::text, 'deny'::text, 'none'::text])))
 );
+CREATE TABLE public.scan_tallies (
+    gate_id text NOT NULL,
+    record text NOT NULL,
+    verdict text NOT NULL,
+    count bigint NOT NULL
+);
 CREATE VIEW public.scan_times WITH (security_invoker='true') AS
  SELECT p.scan_id,
     p.gate_id,
@@ -5464,6 +5483,8 @@ ALTER TABLE ONLY public.applied_objects
     ADD CONSTRAINT applied_objects_pkey PRIMARY KEY ("position");
 ALTER TABLE ONLY public.audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.backups
+    ADD CONSTRAINT backups_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.boot_clocks
     ADD CONSTRAINT boot_clocks_pkey PRIMARY KEY (gate_id, boot_id);
 ALTER TABLE ONLY public.boots
@@ -5544,6 +5565,8 @@ ALTER TABLE ONLY public.scan_quarantine
     ADD CONSTRAINT scan_quarantine_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY public.scan_repeats
     ADD CONSTRAINT scan_repeats_pkey PRIMARY KEY (gate_id, epoch, seq);
+ALTER TABLE ONLY public.scan_tallies
+    ADD CONSTRAINT scan_tallies_pkey PRIMARY KEY (gate_id, record, verdict);
 ALTER TABLE ONLY public.settlings
     ADD CONSTRAINT settlings_pkey PRIMARY KEY (gate_id, epoch);
 ALTER TABLE ONLY public.staff
@@ -5585,6 +5608,7 @@ ALTER TABLE ONLY public.webhook_events
 CREATE INDEX alerts_sent ON public.alerts USING btree (venue, gate_id, reason, sent_at) WHERE (sent_at IS NOT NULL);
 CREATE INDEX alerts_waiting ON public.alerts USING btree (venue, number) WHERE (sent_at IS NULL);
 CREATE INDEX audit_log_time ON public.audit_log USING btree (created_at);
+CREATE INDEX backups_taken ON public.backups USING btree (taken_at);
 CREATE INDEX boots_of_gate ON public.boots USING btree (gate_id, boot_id) WHERE has_untrusted;
 CREATE INDEX certificate_requests_gate ON public.certificate_requests USING btree (gate_id, created_at);
 CREATE INDEX certificate_requests_waiting ON public.certificate_requests USING btree (created_at) WHERE (done_at IS NULL);
@@ -5778,6 +5802,7 @@ ALTER TABLE public.admission_changes ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.alerts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.applied_objects ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.audit_log ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.backups ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.boot_clocks ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.boots ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.certificate_requests ENABLE ROW LEVEL SECURITY;
@@ -5837,12 +5862,14 @@ ALTER TABLE public.scan_logs_default ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.scan_places ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.scan_quarantine ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.scan_repeats ENABLE ROW LEVEL SECURITY;
+ALTER TABLE public.scan_tallies ENABLE ROW LEVEL SECURITY;
 CREATE POLICY service_insert_payment_failures ON public.payment_failures FOR INSERT TO service_role WITH CHECK (true);
 CREATE POLICY service_works ON public.active_hubs TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.admission_changes TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.alerts TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.applied_objects TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.audit_log TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.backups TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.boot_clocks TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.boots TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.certificate_requests TO service_role USING (true) WITH CHECK (true);
@@ -5872,6 +5899,7 @@ CREATE POLICY service_works ON public.scan_logs TO service_role USING (true) WIT
 CREATE POLICY service_works ON public.scan_places TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.scan_quarantine TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.scan_repeats TO service_role USING (true) WITH CHECK (true);
+CREATE POLICY service_works ON public.scan_tallies TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.settlings TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.staff TO service_role USING (true) WITH CHECK (true);
 CREATE POLICY service_works ON public.state_transitions TO service_role USING (true) WITH CHECK (true);
@@ -6460,6 +6488,7 @@ GRANT SELECT,INSERT ON TABLE public.admission_changes TO service_role;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.alerts TO service_role;
 GRANT SELECT,INSERT ON TABLE public.audit_log TO service_role;
 GRANT SELECT ON TABLE public.audit_log TO authenticated;
+GRANT SELECT ON TABLE public.backups TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.boot_clocks TO service_role;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.boots TO service_role;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.certificate_requests TO service_role;
@@ -6523,6 +6552,7 @@ GRANT UPDATE(acknowledged_by) ON TABLE public.scan_conflicts TO authenticated;
 GRANT UPDATE(acknowledged_at) ON TABLE public.scan_conflicts TO authenticated;
 GRANT SELECT ON TABLE public.scan_counts TO service_role;
 GRANT SELECT ON TABLE public.scan_counts TO authenticated;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.scan_tallies TO service_role;
 GRANT SELECT ON TABLE public.scan_times TO service_role;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.settlings TO service_role;
 GRANT SELECT ON TABLE public.staff TO service_role;

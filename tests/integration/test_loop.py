@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from random import Random
 
 import psycopg
@@ -14,6 +15,8 @@ from demo.night import Ticket, phone
 from gate.rules.model import Ruling, ScanRecord
 from gate.rules.payload import code_hash
 from gate.store.cache import CacheReader
+from hub.keeping.backup import BackupOrder, take_backup
+from hub.keeping.restore import restore_backup
 from sync.wire.scans import record_hash
 from tests.patience import PATIENCE_S
 
@@ -223,6 +226,50 @@ def test_a_refund_at_the_hub_is_refused_at_the_door(club: Club, queue: Queue) ->
 def _version(club: Club) -> int:
     event = club.gates[0].status().event
     return (event.cache_version if event else 0) or 0
+
+
+def test_a_night_restored_from_its_backup_goes_on_and_no_scan_is_lost(club: Club, queue: Queue) -> None:
+    queue.come(4)
+    queue.scanned()
+    drained(club)
+    backups = club.folder / "backups"
+    backups.mkdir()
+    order = BackupOrder(dsn=club.dsn, venue="maguey", folder=backups, files=(), keep=1)
+    backup = take_backup(order, datetime.now(UTC))
+    queue.come(6)
+    queue.scanned()
+    drained(club)  # acknowledged, by a database that is now lost
+    club.ingest.kill()
+    club.web.kill()
+    with psycopg.connect(club.database.dsn, autocommit=True) as admin:
+        admin.execute("drop database maguey with (force)")
+        admin.execute("create database maguey")
+    restore_backup(backup.file, club.dsn, "Ana")
+    club.broker.kill()  # only on a new connection does a gate believe a lower acknowledgement
+    club.broker.start()
+    assert len(committed(club)) == len(records(club)) - 6
+    club.web.start()
+    club.ingest.start()
+    await_true(lambda: len(committed(club)) == len(records(club)), PATIENCE_S, "the six again", club)
+    assert_nothing_lost_doubled_or_altered(club)
+    assert checked_in(club) >= set(queue.admitted())
+    # what changes from now on reaches the gates, although they have seen higher versions
+    ticket = queue.next()
+    with psycopg.connect(club.dsn) as db:
+        db.execute("update tickets set status = 'refunded' where id = %s", (ticket.subject_id,))
+    await_true(lambda: _says_refunded(club, ticket), PATIENCE_S, "the refund at every gate", club)
+    queue.show(ticket, 0)
+    queue.scanned()
+    assert [record.reason for record in queue.records()][-1] == "refunded"
+
+
+def _says_refunded(club: Club, ticket: Ticket) -> bool:
+    for gate in club.gates:
+        with contextlib.closing(CacheReader(gate.folder / "state" / "cache.db")) as cache:
+            admission = cache.find(code_hash(ticket.code)).admission
+        if admission is None or admission.status != "refunded":
+            return False
+    return True
 
 
 def test_hostile_pictures_stop_nothing_and_the_next_scan_works(club: Club, queue: Queue) -> None:

@@ -182,6 +182,16 @@ create unique index if not exists scan_conflicts_loser on scan_conflicts (loser_
 create index if not exists scan_conflicts_code on scan_conflicts (code_hash);
 create index if not exists scan_conflicts_ticket on scan_conflicts (ticket_id) where ticket_id is not null;
 
+-- How many records of each kind were ever stored of a gate, counted with them: whoever watches the hub looks every few
+-- seconds, and counting scan_logs would take longer each month.
+create table if not exists scan_tallies (
+    gate_id text not null,
+    record text not null,
+    verdict text not null,
+    count bigint not null,
+    constraint scan_tallies_pkey primary key (gate_id, record, verdict)
+);
+
 -- The counts of archived scans. day: UTC, by the corrected time. annulled: how many of them were no entry.
 create table if not exists scan_counts (
     event_id uuid,

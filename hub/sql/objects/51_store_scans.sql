@@ -131,6 +131,10 @@ begin
         from unnest(p_records) r
         order by r.gate_id, r.epoch, r.seq
         returning scan_logs as scan
+    ), tallied as (
+        insert into scan_tallies as known (gate_id, record, verdict, count)
+        select (scan).gate_id, (scan).record, (scan).verdict, count(*) from stored group by 1, 2, 3 order by 1, 2, 3
+        on conflict (gate_id, record, verdict) do update set count = known.count + excluded.count
     )
     select array_agg(scan) into v_stored from stored;
     return coalesce(v_stored, '{}');

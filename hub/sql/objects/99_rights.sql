@@ -7,11 +7,12 @@ do $$
 declare
     c_tables constant text[] := regexp_split_to_array('
         _yoyo_log, _yoyo_migration, _yoyo_version, active_hubs, admission_changes, alerts, alerts_number_seq,
-        applied_objects, audit_log, boot_clocks, boots, certificate_requests, certificates, claims, command_outcomes, commands, email_queue, enrolments,
+        applied_objects, audit_log, backups, boot_clocks, boots, certificate_requests, certificates, claims, command_outcomes,
+        commands, email_queue, enrolments,
         event_vip_tables, events, feed_admissions, feed_digests, feed_events, feed_tables, gate_events, gate_health, gate_nights,
         gate_status, gate_watermarks, gates, hub_locks, lends, orders, owner_assignments, payment_failures, payments,
         refunds, revocations, scan_conflicts, scan_counts, scan_logs, scan_logs_default, scan_places, scan_quarantine,
-        scan_repeats, scan_times, settlings, staff, state_transitions, tickets, vip_guest_passes, vip_linked_tickets,
+        scan_repeats, scan_tallies, scan_times, settlings, staff, state_transitions, tickets, vip_guest_passes, vip_linked_tickets,
         vip_reservations, vip_scan_logs, webhook_events, yoyo_lock
     ', '[,\s]+');
     v_name text;
@@ -71,7 +72,7 @@ begin
 end
 $$;
 
-grant select on state_transitions, owner_assignments, staff,
+grant select on state_transitions, owner_assignments, staff, backups,
     command_outcomes, feed_admissions, feed_events, feed_tables, gate_health, gate_nights, scan_counts, scan_places,
     scan_times
 to service_role;
@@ -80,8 +81,8 @@ to service_role;
 grant select, insert on admission_changes, audit_log, payment_failures, scan_quarantine, scan_repeats to service_role;
 
 grant select, insert, update on active_hubs, boot_clocks, boots, certificates, commands, email_queue, event_vip_tables, events, gate_events,
-    gate_status, gate_watermarks, gates, hub_locks, orders, payments, refunds, revocations, scan_conflicts, scan_logs, tickets,
-    vip_guest_passes, vip_reservations
+    gate_status, gate_watermarks, gates, hub_locks, orders, payments, refunds, revocations, scan_conflicts, scan_logs,
+    scan_tallies, tickets, vip_guest_passes, vip_reservations
 to service_role;
 
 grant select, insert, update, delete on alerts, certificate_requests, claims, enrolments, feed_digests, lends, settlings, vip_linked_tickets, vip_scan_logs,

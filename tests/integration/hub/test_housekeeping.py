@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from typer.testing import CliRunner
 
 from demo.servers import Postgres
 from hub.cli.main import app
-from hub.config import Archive
 from hub.db.connection import Connection, connect
-from hub.keeping.hourly import HourlyResult, housekeep
+from hub.keeping.hourly import HourlyResult, Keeping, housekeep
 from tests.integration.hub.test_archive import keep, part, parts
 from tests.integration.hub.world import World
 
 NOW = datetime(2027, 4, 20, 12, 0, tzinfo=UTC)
 
+NO_BACKUP = "backups: none was made yet; systemctl enable --now maguey-hub-backup.timer"
+
 
 def lines(conn: Connection) -> list[str]:
-    steps = list(housekeep(conn, Archive(), NOW))
+    steps = list(housekeep(conn, Keeping(), NOW))
     assert not [step for step in steps if step.failed]
     return [step.line for step in steps]
 
@@ -65,6 +66,7 @@ def test_every_step_does_its_work_and_says_so(world: World, conn: Connection) ->
         "mail: 2 purged that were sent or given up 30 days ago",
         "old scans: 2026-02 archived (3 scans)",
         "certificates: none ends within 90 days",
+        NO_BACKUP,
     ]
     assert parts(world) == {"2026_03": 3}
     assert world.all("SELECT recipient FROM email_queue ORDER BY 1") == [
@@ -84,6 +86,7 @@ def test_the_second_time_there_is_nothing_to_do(world: World, conn: Connection) 
         "mail: 0 purged that were sent or given up 30 days ago",
         "old scans: nothing older than 13 months",
         "certificates: none ends within 90 days",
+        NO_BACKUP,
     ]
 
 
@@ -99,17 +102,25 @@ def test_two_sessions_at_once_do_the_work_once(world: World, conn: Connection, d
 def test_a_step_that_fails_stops_none_of_the_others(world: World, conn: Connection) -> None:
     fill(world)
     world.run("DROP FUNCTION purge_mail(interval, timestamptz)")
-    steps = list(housekeep(conn, Archive(), NOW))
-    assert [step.failed for step in steps] == [False] * 4 + [True, False, False]
+    steps = list(housekeep(conn, Keeping(), NOW))
+    assert [step.failed for step in steps] == [False] * 4 + [True, False, False, False]
     assert steps[4].line.startswith(
         "mail: failed, and will be tried again: the database is not migrated: run "
     )
     assert steps[5] == HourlyResult(line="old scans: 2026-02 archived (3 scans)")
 
 
+def test_a_newest_backup_that_is_too_old_is_reported(world: World, conn: Connection) -> None:
+    wanted = "INSERT INTO backups (name, taken_at, size_bytes, row_count) VALUES ('b', %s, 1, 1)"
+    world.run(wanted, NOW - timedelta(hours=40))
+    assert list(housekeep(conn, Keeping(), NOW))[-1].failed
+    world.run(wanted, NOW - timedelta(hours=3))
+    assert lines(conn)[-1] == "backups: the newest is 3 h old"
+
+
 def test_the_command_prints_a_line_per_step_and_fails_if_a_step_did(world: World, config_file: Path) -> None:
     done = CliRunner().invoke(app, ["housekeeping", "--config", str(config_file)])
-    assert (done.exit_code, len(done.output.splitlines())) == (0, 7), done.output
+    assert (done.exit_code, len(done.output.splitlines())) == (0, 8), done.output
     world.run("DROP FUNCTION purge_mail(interval, timestamptz)")
     assert CliRunner().invoke(app, ["housekeeping", "--config", str(config_file)]).exit_code == 1
 
