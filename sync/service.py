@@ -124,7 +124,7 @@ class Sync:
             make_link, self._will, self._topics.subscriptions(self._gate_id), cut_since(before, now), jitter
         )
         self._sender = Sender(outbox, before)
-        self._follower = FeedFollower(cache, want, clock, before)
+        self._follower = FeedFollower(cache, want, clock, before, self._on_restored)
         self._lender = Lender(cache, outbox, cache.path.with_name(LOCK_FILE))
         self._listener = self._make_listener(before)
         self._intake = self._make_intake(before)
@@ -309,6 +309,9 @@ class Sync:
             self._renewals = 0
             self._ack_outage.over()
         self._beat_at = 0
+
+    def _on_restored(self) -> None:
+        self._sender.on_restored(self._clock.now().monotonic_ms)
 
     def _send_scans(self, now_ms: int) -> None:
         if self._gates_present.has_grown() and not self._sender.is_answered:

@@ -83,8 +83,8 @@ def restore(
 ) -> None:
     """Put a backup into an empty database, bring it up to date, and have every gate load its nights from it.
 
-    Scans that came after the backup come again from the gates, once they have connected anew. The hub's files
-    are not touched: backup-show --files-to. Exit code 2 if the database is not empty.
+    Scans that came after the backup come again from the gates by themselves. The hub's files are not touched:
+    backup-show --files-to. Exit code 2 if the database is not empty.
     """
     with plain_errors():
         if mistakes := list(_into_mistakes(into)):
@@ -123,10 +123,11 @@ def manifest_in_words(manifest: BackupManifest) -> Iterator[str]:
 def restored_in_words(done: RestoreDone) -> Iterator[str]:
     """What was done, and what a person has to do now."""
     manifest = done.manifest
-    yield f"restored {_contents(manifest)}, as of {manifest.taken_at:%Y-%m-%d %H:%M:%S} UTC"
+    rows = f"{manifest.row_count:,} rows of {len(manifest.rows)} tables"
+    yield f"restored {rows}, as of {manifest.taken_at:%Y-%m-%d %H:%M:%S} UTC"
     yield f"{len(done.migrated)} migrations applied, {done.nights} nights: every gate loads them again"
-    yield "Now: systemctl restart mosquitto, and start the hub's services. On a new connection every gate"
-    yield "sends again what this database lacks. Before the doors open, do again what was done since then:"
+    yield "Now start the hub's services: every gate sends again what this database lacks of its scans. Before"
+    yield "the doors open, do again what was done since then:"
     yield "  gates that were revoked: revoke them; sales and refunds: have the shop send them"
 
 

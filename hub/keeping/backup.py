@@ -234,6 +234,7 @@ def _regular(path: Path) -> Iterator[Path]:
 def _below(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
+        return
     for folder, _, names in os.walk(path, onerror=_refuse):
         yield from (Path(folder) / name for name in names)
 

@@ -166,5 +166,5 @@ def _put(kept: KeptFile, place: Path, data: bytes) -> None:
     if os.geteuid() == 0:
         for owner in ({"user": kept.owner}, {"group": kept.group}):
             with contextlib.suppress(LookupError):  # no such account on this machine
-                shutil.chown(place, **owner)  # type: ignore[call-overload]
+                shutil.chown(place, **owner)
     place.chmod(kept.mode & 0o777)

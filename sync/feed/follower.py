@@ -40,17 +40,24 @@ class FeedFollower:
     :param want: requests something over HTTP; the answer comes back to `on_config` or `on_fetched`.
     :param before: the link note of sync's last run. What a list lacked then it still lacks, even if the
         broker crashed and lost its head.
+    :param on_restored: called when a night begins a new generation: the hub's database was restored.
 
     :raises StoreError: from every `on_` method, when the cache cannot be written; the same message can be
         given again.
     """
 
     def __init__(
-        self, cache: Cache, want: Callable[[Want], None], clock: Clock, before: LinkNote | None = None
+        self,
+        cache: Cache,
+        want: Callable[[Want], None],
+        clock: Clock,
+        before: LinkNote | None = None,
+        on_restored: Callable[[], object] = lambda: None,
     ) -> None:
         self._cache = cache
         self._want = want
         self._clock = clock
+        self._on_restored = on_restored
         self._log = structlog.get_logger()
         self._held = cache.places()
         self._served = set(cache.served())
@@ -262,8 +269,10 @@ class FeedFollower:
         self._cache.put_snapshot(
             event_id, place.version, spooled, now, place.generation, fetched.unread, is_newest=is_newest
         )
-        self._held[event_id] = place
+        before, self._held[event_id] = self._held.get(event_id, place), place
         self._note_unread(event_id, fetched.unread)
+        if place.generation > before.generation:
+            self._on_restored()
         self._reload.discard(event_id)
         if self._went_back.pop(event_id, None):
             self._log.info("hub caught up", event_id=event_id)

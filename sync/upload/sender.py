@@ -30,6 +30,8 @@ class Sender:
         self._epoch = before.epoch if before else None
         self._window = win.Window(acked=acked, sent=acked)
         self._hub_seq = before.hub_seq if before else 0
+        self._said = acked
+        """The last acknowledgement, whether it applied or not."""
         self._is_acked = False
         """Whether the hub has acknowledged anything on this connection."""
         self._last_seq: int | None = None
@@ -84,6 +86,7 @@ class Sender:
         """Apply an acknowledgement; one of another epoch says nothing about this journal."""
         if ack.epoch != self._epoch or ack.seq < 0 or self._last_seq is None:
             return
+        self._said = ack.seq
         self._hub_seq = max(self._hub_seq, ack.seq) if self._is_acked else ack.seq
         self._is_acked = True
         if ack.seq > self._last_seq:
@@ -94,6 +97,12 @@ class Sender:
         self._window = win.on_ack(self._window, ack.seq, now_ms)
         if self._window.acked > before:
             self._waiting_since = None
+
+    def on_restored(self, now_ms: int) -> None:
+        """The hub's database is an earlier one: its acknowledgement counts again, even if it is lower."""
+        if not self._ahead:
+            self._window = win.on_restored(self._window, self._said, now_ms)
+            self._hub_seq = min(self._hub_seq, self._said)
 
     def resend(self, now_ms: int) -> None:
         """Send the unacknowledged records again: a gate appeared that may lack them."""
@@ -133,7 +142,7 @@ class Sender:
         if epoch != self._epoch:
             self._log.info("epoch changed", epoch=epoch)
             self._epoch, self._window = epoch, win.Window(since_ms=now_ms)
-            self._last_seq, self._ahead, self._hub_seq = None, 0, 0
+            self._last_seq, self._ahead, self._hub_seq, self._said = None, 0, 0, 0
 
     def _is_older(self, hub_seq: int, now_ms: int) -> None:
         """The hub has more of this epoch than the card: new scans get numbers that it already knows."""

@@ -20,8 +20,8 @@ LONGEST_WAIT_MS = 30_000
 class Window(Value, frozen=True):
     """`acked`: the hub has all up to here. `sent`: sent up to here. `waits`: resends in a row.
 
-    `since_ms`: monotonic time of the last progress or resend. `is_fresh`: no acknowledgement on this
-    connection yet.
+    `since_ms`: monotonic time of the last progress or resend. `is_fresh`: no acknowledgement yet, on this
+    connection or since the hub was restored.
     """
 
     acked: int = 0
@@ -34,9 +34,9 @@ class Window(Value, frozen=True):
 def on_ack(window: Window, seq: int, now_ms: int) -> Window:
     """The hub has everything up to `seq`.
 
-    The first one on a connection applies even if it is lower: a hub that was restored from a backup lacks
-    what it had acknowledged. Later lower ones are merely late. A higher one counts only up to what was sent:
-    a journal restored from a backup gives new scans numbers that the hub knows already.
+    The first one on a connection, and after a restore, applies even if it is lower: a hub that was restored
+    from a backup lacks what it had acknowledged. Later lower ones are merely late. A higher one counts only
+    up to what was sent: a journal restored from a backup gives new scans numbers that the hub knows already.
     """
     if window.is_fresh and seq < window.acked:
         return Window(acked=seq, sent=seq, since_ms=now_ms)
@@ -49,6 +49,16 @@ def on_ack(window: Window, seq: int, now_ms: int) -> Window:
 def on_connect(window: Window, now_ms: int) -> Window:
     """A new connection: what was in flight on the old one may be lost."""
     return Window(acked=window.acked, sent=window.acked, since_ms=now_ms, is_fresh=True)
+
+
+def on_restored(window: Window, said: int, now_ms: int) -> Window:
+    """The hub's database is an earlier one.
+
+    :param said: the last acknowledgement. If it is lower it was ignored, and applies now; if not, it is from
+        before the restore, and the next one applies.
+    """
+    fresh = msgspec.structs.replace(window, is_fresh=True)
+    return on_ack(fresh, said, now_ms) if said < window.acked else fresh
 
 
 def on_sent(window: Window, seq: int, now_ms: int) -> Window:

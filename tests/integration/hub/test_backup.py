@@ -48,7 +48,8 @@ def keys(tmp_path: Path) -> Path:
 def order(owner_dsn: str, tmp_path: Path, keys: Path) -> BackupOrder:
     folder = tmp_path / "backups"
     folder.mkdir(mode=0o700)
-    files = (str(keys), str(tmp_path / "none"))
+    (tmp_path / "single.toml").write_text("the configuration")
+    files = (str(keys), str(tmp_path / "none"), str(tmp_path / "single.toml"))
     return BackupOrder(dsn=owner_dsn, venue="main", folder=folder, files=files, keep=3)
 
 
@@ -136,7 +137,7 @@ def test_a_backup_is_read_back_noted_and_its_owners_alone(
     assert stat.S_IMODE(done.file.stat().st_mode) == 0o600
     assert check_backup(done.file) == done.manifest
     assert done.manifest.rows["public.tickets"] == 5
-    assert [Path(kept.path).name for kept in done.manifest.files] == ["ca.key", "command.key"]
+    assert [Path(kept.path).name for kept in done.manifest.files] == ["ca.key", "command.key", "single.toml"]
     assert done.missing == (order.files[1],)
     assert newest_backup(conn) == NOW
     assert [name.name for name in order.folder.iterdir() if name.suffix == ".tar"] == [done.file.name]
@@ -293,7 +294,7 @@ def test_the_commands_say_what_they_did_and_what_to_do_now(
     assert (code, "command.key" in said, "mode 0600" in said) == (0, True, True), said
     code, said = invoke("restore", made(order), *config, "--into", empty(), "--actor", "Ana")
     assert (code, "1 nights: every gate loads them again" in said) == (0, True), said
-    assert "restart mosquitto" in said
+    assert "start the hub's services" in said
 
 
 def test_a_wrong_call_is_said_and_changes_nothing(config_file: Path, order: BackupOrder) -> None:

@@ -26,7 +26,7 @@ from hub.db.connection import Connection
 from hub.gates.alerts import AlertPublisher
 from hub.gates.revocation import revoke
 from hub.gates.roster import GateEntry, add_gate
-from hub.keeping.hourly import housekeep
+from hub.keeping.hourly import Keeping, housekeep
 from hub.web import enrolment as web_enrolment
 from hub.web.api import make_app, token_hashes
 from hub.web.request_limits import PAY_OR_SHOW_PER_MINUTE, RequestLimits
@@ -303,7 +303,7 @@ def test_an_end_that_is_near_is_said_by_readyz_the_list_of_gates_and_housekeepin
     file.write_text(f'venue = "{VENUE}"\n[postgres]\ndsn = "{venue.postgres.dsn}"\n')
     listed = CliRunner().invoke(app, ["gate", "list", "--config", str(file)])
     assert (listed.exit_code, said in listed.output) == (1, True)
-    kept = list(housekeep(conn, venue.archive, datetime.now(UTC)))
+    kept = list(housekeep(conn, Keeping(venue.archive), datetime.now(UTC)))
     assert [step.failed for step in kept if said in step.line] == [True]
 
 

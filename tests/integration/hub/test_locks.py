@@ -16,7 +16,7 @@ from structlog.typing import EventDict
 
 from demo.servers import Postgres
 from hub import service
-from hub.config import Archive, HubConfig
+from hub.config import HubConfig
 from hub.db import connection as database
 from hub.db.call import call
 from hub.db.connection import Connection, connect
@@ -24,7 +24,7 @@ from hub.db.migrate import migrate
 from hub.db.statements import query, sql_folder
 from hub.gates.home_gates import retire
 from hub.ingest.batch import Batch, write_batch
-from hub.keeping.hourly import housekeep
+from hub.keeping.hourly import Keeping, housekeep
 from tests.integration.hub.asking import NOW, VENUE, Night
 from tests.integration.hub.roles import Club, attempt, open_club
 from tests.integration.hub.test_lending import until_blocked
@@ -125,7 +125,7 @@ def test_holding_every_former_advisory_lock_holds_up_nothing(
         claim |= {"scan": first.scan_id[:-4] + "abcd", "code_hash": "c" * 64, "heard": []}
         assert call(conn, "claim_entry", **claim)["to"] == "gate-2"
         assert "gate-3 is out" in retire(conn, "PF", "gate-3", "Eva", "water in it", NOW)
-        assert not [step for step in housekeep(conn, Archive(), NOW) if "another session" in step.line]
+        assert not [step for step in housekeep(conn, Keeping(), NOW) if "another session" in step.line]
         row = conn.execute(query("become_active"), {"venue": VENUE}).fetchone()
         assert row == {"mine": True}
 

@@ -124,6 +124,32 @@ def test_a_restored_hub_gets_what_it_lacks_on_the_next_connection(bench: Bench) 
     assert acked(bench) == 10
 
 
+@pytest.mark.parametrize("order", ["ack, list", "list, ack", "old ack, list, ack"])
+def test_a_restored_hub_gets_what_it_lacks_as_soon_as_a_list_begins_a_new_generation(
+    bench: Bench, order: str
+) -> None:
+    """Without a new connection: the broker went on, or is on another machine."""
+    bench.connect()
+    bench.serve(an_admission(), version=40)
+    bench.scan(30)
+    bench.step()
+    bench.ack(30)
+    bench.links[-1].published.clear()
+    for what in order.split(", "):
+        match what:
+            case "ack":
+                bench.ack(10)
+            case "old ack":
+                bench.ack(30)
+            case _:
+                bench.step(bench.snapshot(12, an_admission(), generation=2))
+    bench.step()
+    assert seqs(bench.sent()) == list(range(11, 31))
+    bench.ack(30)
+    bench.ack(10)  # late again
+    assert acked(bench) == 30
+
+
 HEAD, DELTAS = TOPICS.head("event-1"), TOPICS.deltas("event-1")
 SOLD = an_admission(code_id(2), subject_id="ticket-2")
 
