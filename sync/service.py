@@ -269,6 +269,9 @@ class Sync:
             case Connected():
                 self._on_connected()
             case Disconnected():
+                if self._connection.connected:
+                    # somebody may have thrown this gate out: the hub's answer says whether it was revoked
+                    self._config_at = 0
                 self._connection.on_lost(event, self._clock.now().monotonic_ms)
                 self._on_down()
             case Message(topic) if topic.endswith("/ack"):
