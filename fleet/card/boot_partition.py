@@ -24,7 +24,7 @@ def write_first_boot(folder: Path, files: Mapping[str, str]) -> list[str]:
     if missing:
         raise FleetError(
             f"{folder}: no boot partition of a Raspberry Pi: it has no {' and no '.join(missing)}. Nothing "
-            "was written. Write Raspberry Pi OS to the card first, put it in again, and name its small partition."
+            "was written. Write Raspberry Pi OS to it first, put it in again, and name its boot partition."
         )
     try:
         foreign = [name for name, text in files.items() if not _may_replace(folder / name, text)]
