@@ -20,6 +20,9 @@ def test_the_schema_lists_the_gates_routes_and_the_probes_only() -> None:
     assert set(make_app(CONFIG).openapi_schema.paths or ()) == {
         "/healthz",
         "/readyz",
+        "/api/authority",
+        "/api/gates/enroll",
+        "/api/gates/{gate_id}/certificate",
         "/api/gates/{gate_id}/config",
         "/api/gates/{gate_id}/events/{event_id}/admissions",
     }
