@@ -27,6 +27,7 @@ _MOST_WATCHED = 1000
 _MOST_GUESTS = 1000
 _MOST_MONTHS = 1200
 _MOST_BACKUPS = 1000
+_SHORTEST_TOKEN = 16
 _MOST_HOURS = 24 * 366
 _MOST_PATHS = 64
 _LONGEST_WAIT = 3600
@@ -61,21 +62,26 @@ class Mqtt(msgspec.Struct, frozen=True, kw_only=True):
 
     def password(self) -> str | None:
         """The password, read from its file; None if there is none. Raises `ConfigError`."""
-        if self.password_file is None:
-            return None
-        try:
-            return visible(read_text(Path(self.password_file)))
-        except OSError as error:
-            raise ConfigError(f"mqtt.password_file: {error}. Give the hub's user read access.") from None
-        except NotTextError as error:
-            raise ConfigError(f"mqtt.password_file: {self.password_file}: {error}") from None
+        return _secret("mqtt.password_file", self.password_file)
+
+
+def _secret(name: str, file: str | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return visible(read_text(Path(file)))
+    except OSError as error:
+        raise ConfigError(f"{name}: {error}. Give the hub's user read access.") from None
+    except NotTextError as error:
+        raise ConfigError(f"{name}: {file}: {error}") from None
 
 
 class Web(msgspec.Struct, frozen=True, kw_only=True):
     """Where the HTTP interface listens.
 
     `port`: None: 8443 with TLS, 8080 without. `cert_file`, `key_file`: turn TLS on. `proxies`: addresses or
-    networks of proxies, whose `X-Forwarded-For` is believed.
+    networks of proxies, whose `X-Forwarded-For` is believed. `metrics_token_file`: holds the token that opens
+    ``/metrics``, which is off without it.
     """
 
     host: str = "127.0.0.1"
@@ -83,6 +89,16 @@ class Web(msgspec.Struct, frozen=True, kw_only=True):
     cert_file: str | None = None
     key_file: str | None = None
     proxies: tuple[str, ...] = ("127.0.0.1",)
+    metrics_token_file: str | None = None
+
+    def metrics_token(self) -> str | None:
+        """The token, read from its file; None if there is none. Raises `ConfigError`, also if it is short."""
+        token = _secret("web.metrics_token_file", self.metrics_token_file)
+        if token is not None and len(token) < _SHORTEST_TOKEN:
+            raise ConfigError(
+                f"web.metrics_token_file: at least {_SHORTEST_TOKEN} characters; openssl rand -hex 32"
+            )
+        return token
 
     @property
     def port_used(self) -> int:
@@ -198,7 +214,7 @@ def _mistakes(config: HubConfig) -> Iterator[str]:
         yield from dsn_mistakes("postgres.migrate_dsn", config.postgres.migrate_dsn)
     yield from _address_mistakes(config)
     yield from _file_mistakes("mqtt", config.mqtt, ("ca_file", "cert_file", "key_file", "password_file"))
-    yield from _file_mistakes("web", config.web, ("cert_file", "key_file"))
+    yield from _file_mistakes("web", config.web, ("cert_file", "key_file", "metrics_token_file"))
     yield from _mqtt_mistakes(config.mqtt)
     yield from _key_mistakes("commands", config.commands)
     yield from _key_mistakes("tickets", config.tickets)

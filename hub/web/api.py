@@ -36,6 +36,7 @@ from hub.feed.config_bounds import bounded
 from hub.feed.snapshot import SnapshotBody, SnapshotCache, SnapshotPlan, body_of, etag, plan_snapshot
 from hub.web.enrolment import authority_certificate, enroll, renew
 from hub.web.gate_identity import ConnectionsPool, authenticate_gate, pool_of
+from hub.web.metrics import MetricsPage, metrics
 from hub.web.problems import Problem, on_any_error, on_database_error, on_http_error
 from sync.wire.messages import LARGEST, GateConfig
 
@@ -53,6 +54,7 @@ def make_app(config: HubConfig, seldom: Seldom | None = None) -> Litestar:
     """The application. It connects to Postgres after it has started, so it starts without Postgres too.
 
     :param seldom: takes the log lines that anybody can cause.
+    :raises ConfigError: the token for the metrics cannot be read.
     """
     seldom = seldom or Seldom()
     pool: ConnectionsPool = ConnectionPool(
@@ -76,8 +78,17 @@ def make_app(config: HubConfig, seldom: Seldom | None = None) -> Litestar:
             pool.close(timeout=1.0)
 
     return Litestar(
-        [healthz, readyz, gate_config, admissions, authority_certificate, enroll, renew],
-        state=State({"pool": pool, "hub": config, "snapshots": SnapshotCache(), "seldom": seldom}),
+        [healthz, readyz, metrics, gate_config, admissions, authority_certificate, enroll, renew],
+        state=State(
+            {
+                "pool": pool,
+                "hub": config,
+                "snapshots": SnapshotCache(),
+                "seldom": seldom,
+                "metrics_page": MetricsPage(),
+                "metrics_token": config.web.metrics_token(),
+            }
+        ),
         lifespan=[lifespan],
         openapi_config=OpenAPIConfig(title="Maguey hub", version="1"),
         exception_handlers={

@@ -29,7 +29,7 @@ GATE_PER_MINUTE = 600
 """A gate asks for its configuration once a minute, and for changes when it is behind."""
 TOKENS_S = 5.0
 """A newly enrolled gate behind an address that has used up its limit waits at most so long."""
-_GATES, _WEBHOOKS = "/api/gates/", "/api/webhooks/"
+_GATES, _WEBHOOKS, _METRICS = "/api/gates/", "/api/webhooks/", "/metrics/"
 _READING = ("GET", "HEAD", "OPTIONS")
 
 Hashes = Callable[[], dict[str, str]]
@@ -96,7 +96,7 @@ class RequestLimits:
         path = _as_routed(scope)
         if path.startswith(_WEBHOOKS):
             return None
-        is_reading = scope["method"] in _READING and not path.startswith(_GATES)
+        is_reading = scope["method"] in _READING and not path.startswith((_GATES, _METRICS))
         return self._reads if is_reading else self._pay_or_show
 
     async def _is_gate(self, scope: Any) -> bool:
