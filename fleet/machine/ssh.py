@@ -51,7 +51,7 @@ class Ran(Value, frozen=True):
         return "\n".join((self.err.strip() or self.out.strip()).splitlines()[-_LAST_LINES:])
 
 
-class Machine(Protocol):
+class RootShell(Protocol):
     """A machine that runs shell commands as root."""
 
     name: str
@@ -121,7 +121,7 @@ class SshMachine:
             )
 
     def run(self, command: str, given: bytes = b"", limit_s: float = COMMAND_S) -> Ran:
-        """See `Machine.run`."""
+        """See `RootShell.run`."""
         prefix = "" if self._login.user == "root" else "sudo -n "
         with self._unbroken():
             channel = self._transport.open_session(timeout=CONNECT_S)
