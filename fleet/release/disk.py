@@ -147,11 +147,14 @@ class ReleaseDisk:
         manifests = {folder.name: _manifest(folder) for folder in found}
         return {version: manifest for version, manifest in manifests.items() if manifest is not None}
 
-    def prune(self, needed: Collection[str]) -> None:
-        """Remove the oldest, and what nobody finished. `needed` and the current one stay."""
+    def prune(self, needed: Collection[str], kept: int = RELEASES_KEPT) -> None:
+        """Remove the oldest, and what nobody finished. `needed` and the current one stay.
+
+        :param kept: how many may stay.
+        """
         stays = {*needed, self.current(), _named_by(self.paths.trusted)} - {""}
         spare = [version for version in self.installed() if version not in stays]
-        stays.update(spare[: max(0, RELEASES_KEPT - len(stays))])
+        stays.update(spare[: max(0, kept - len(stays))])
         for folder in self.paths.releases.glob("*"):
             if folder.name not in stays:
                 shutil.rmtree(folder, ignore_errors=True)

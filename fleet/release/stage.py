@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from fleet.release.bundle_file import BundleFile, open_bundle, read_release_key
-from fleet.release.disk import ReleaseDisk, sync_folder
+from fleet.release.disk import RELEASES_KEPT, ReleaseDisk, sync_folder
 from fleet.release.environment import InstallFailed, make_environment
 from fleet.release.lifecycle import Phase, ReleaseState, staged
 from fleet.release.manifest import MANIFEST, BundleRefused, Manifest
@@ -47,7 +47,7 @@ def stage_bundle(disk: ReleaseDisk, bundle: Path, clock: Clock, host: Host) -> R
         state = disk.load()
         _check_kind(manifest, disk.installed().get(state.good))
         if not _is_there(disk, opened):
-            disk.prune({state.good, state.update.version if state.update else ""})
+            disk.prune({state.good}, RELEASES_KEPT - 1)
             _check_space(disk.paths.releases, manifest)
             _install(disk, opened)
     return note_staged(disk, manifest.version, clock)

@@ -112,6 +112,8 @@ def test_three_releases_are_kept_and_never_the_needed_ones_removed(tmp_path: Pat
     disk.prune({"1.0"})
     assert set(disk.installed()) == {"0.0", "1.0", "5.0"}
     assert len(disk.installed()) == RELEASES_KEPT
+    disk.prune({"1.0"}, RELEASES_KEPT - 1)  # before another is installed
+    assert set(disk.installed()) == {"0.0", "1.0"}
 
 
 def test_a_release_that_is_not_here_cannot_be_tried(tmp_path: Path) -> None:
