@@ -22,6 +22,7 @@ from gate.clock import SystemClock
 from gate.common.config_file import config_place
 
 UNIT = "maguey-release-try.service"
+SETTLE = "maguey-release-settle.service"
 _CHECKS_S = 600.0
 """What may be added to a trial by the checks before it."""
 
@@ -81,7 +82,8 @@ def try_apart(  # noqa: PLR0913 – what the trial is told
 ) -> None:
     """Have systemd run the trial from the present release, and wait for its end.
 
-    It outlives whoever waits. However it ends, systemd then has the same release put right what is left.
+    It outlives whoever waits. However it ends, systemd then has the same release put right what is left: at
+    once, and by a unit of its own if whoever killed the one killed that, too.
 
     :raises FleetError: systemd cannot start it.
     """
@@ -91,6 +93,7 @@ def try_apart(  # noqa: PLR0913 – what the trial is told
     command = [
         "systemd-run", f"--unit={UNIT}", "--collect", "--wait", "--quiet", "--service-type=exec",
         "--description=Tries a release of Maguey Gate", f"--property=ExecStopPost={program} settle",
+        f"--property=OnFailure={SETTLE}",
         f"--property=RuntimeMaxSec={limit_s:.0f}", f"--property=TimeoutStopSec={STOP_S + START_S:.0f}",
         "--property=UMask=0022", str(program), "try", version, *options,
     ]  # fmt: skip

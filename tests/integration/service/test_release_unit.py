@@ -1,4 +1,4 @@
-"""The unit that puts releases right at boot, judged by systemd's own tools. Nothing is booted."""
+"""The units that put releases right, judged by systemd's own tools. Nothing is booted."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from fleet.release.on_machine import SETTLE
 from fleet.release.services import UNITS
 from tests.paths import ROOT
 from tests.patience import PATIENCE_S
 
 UNIT = ROOT / "systemd" / "maguey-release-boot.service"
+UNITS_OF_RELEASES = (UNIT, ROOT / "systemd" / SETTLE)
 
 
-def test_systemd_accepts_the_unit_without_a_word(tmp_path: Path) -> None:
+def test_systemd_accepts_the_units_without_a_word(tmp_path: Path) -> None:
     shutil.copytree("/usr/lib/systemd/system", tmp_path / "usr/lib/systemd/system", symlinks=True)
     (tmp_path / "etc/systemd/system").mkdir(parents=True, exist_ok=True)
-    shutil.copy(UNIT, tmp_path / "etc/systemd/system")
+    for unit in UNITS_OF_RELEASES:
+        shutil.copy(unit, tmp_path / "etc/systemd/system")
     program = tmp_path / "opt/maguey/trusted/bin/maguey-release"
     program.parent.mkdir(parents=True)
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    call = ["systemd-analyze", "verify", f"--root={tmp_path}", UNIT.name]
+    call = ["systemd-analyze", "verify", f"--root={tmp_path}", *(unit.name for unit in UNITS_OF_RELEASES)]
     done = subprocess.run(call, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
