@@ -39,7 +39,8 @@ RENEWED_BEFORE = timedelta(days=90)
 """A server's certificate that ends sooner is made anew."""
 AUTHORITY_USER, HUB_USER, BROKER_GROUP = "maguey-ca", "maguey-hub", "mosquitto"
 _PUBLIC, _KEY = 0o644, 0o400
-_LARGEST_FILE = 64 * 1024
+LARGEST_FILE = 64 * 1024
+"""Bytes that are read of a file of ours; none is longer."""
 
 MakeCertificate = Callable[[ec.EllipticCurvePublicKey], x509.Certificate]
 
@@ -95,7 +96,7 @@ def read_issuer(folder: Path, name: str = "ca") -> Issuer:
 def read_short(file: Path) -> bytes:
     """A file of ours, bounded. Raises `OSError`."""
     with file.open("rb") as opened:
-        return opened.read(_LARGEST_FILE)
+        return opened.read(LARGEST_FILE)
 
 
 def pem_of_key(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -18,6 +18,7 @@ import structlog
 from cryptography import x509
 from psycopg.rows import DictRow
 
+from gate.common.foreign import UnreadableError, read_json
 from gate.common.outage import Outage
 from hub.authority.broker_process import reload_broker, restart_broker
 from hub.authority.broker_visit import BrokerAwayError, BrokerPlace, Visitor, is_let_in
@@ -31,7 +32,7 @@ from hub.authority.certificates import (
     requested_key,
     revocation_list,
 )
-from hub.authority.folders import AuthorityError, pem, read_issuer, read_short
+from hub.authority.folders import LARGEST_FILE, AuthorityError, pem, read_issuer, read_short
 from hub.config import HubConfig
 from hub.db.call import call
 from hub.db.connection import Connection
@@ -288,6 +289,6 @@ def _certificate_in(file: Path) -> x509.Certificate | None:
 
 def _read_told(file: Path) -> _Told | None:
     try:
-        return msgspec.json.decode(read_short(file), type=_Told)
-    except (FileNotFoundError, msgspec.DecodeError):
+        return read_json(read_short(file), _Told, limit=LARGEST_FILE)
+    except (FileNotFoundError, UnreadableError):
         return None

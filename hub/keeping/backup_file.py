@@ -17,6 +17,7 @@ from typing import IO
 
 import msgspec
 
+from gate.common.foreign import UnreadableError, read_json
 from hub.errors import HubError
 
 DUMP = "database.dump"
@@ -175,8 +176,8 @@ def _members(file: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 def _manifest(file: Path, tar: tarfile.TarFile) -> BackupManifest:
     try:
-        return msgspec.json.decode(small_member(file, tar, MANIFEST), type=BackupManifest)
-    except msgspec.MsgspecError as error:
+        return read_json(small_member(file, tar, MANIFEST), BackupManifest, limit=FILE_BYTES)
+    except UnreadableError as error:
         raise BackupError(f"{file}: its {MANIFEST} cannot be read: {error}. Use another backup.") from None
 
 

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import msgspec
 import segno
 
+from gate.common.foreign import UnreadableError, read_json
 from gate.common.owned_files import create_own, read_own
 from hub.errors import HubError
 from hub.gates.atomic_file import replace_file
@@ -32,6 +33,7 @@ _PICTURE = re.compile(r"(?:ticket|pass)-[0-9a-f-]{36}\.png")
 _FORMULA = ("=", "+", "-", "@", "\t")
 """What a spreadsheet would run (OWASP, CSV injection)."""
 _NUMBER = re.compile(r"\+?[0-9 ()./-]+", re.ASCII)
+_LONGEST_MARK = 1000
 _SCALE = 10
 _QUIET_ZONE = 4
 """Modules around the symbol (ISO/IEC 18004, 6.3.8)."""
@@ -94,8 +96,8 @@ def open_qr_folder(path: Path, event_id: str) -> QrFolder:
 
 def _event_of(path: Path) -> str | None:
     try:
-        mark: Any = msgspec.json.decode(read_own(path / MARK, 1000))
-    except (OSError, msgspec.DecodeError):
+        mark: Any = read_json(read_own(path / MARK, _LONGEST_MARK), Any, limit=_LONGEST_MARK)
+    except (OSError, UnreadableError):
         return None
     return mark.get("event_id") if isinstance(mark, dict) else None
 
