@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fleet.cli import bundles, cards, reach
+from fleet.cli import bundles, cards, install, reach
 from fleet.cli.options import InventoryOption
 from fleet.inventory.file import read_inventory
 from fleet.inventory.settings import HEADING
@@ -48,5 +48,5 @@ def inventory(
         typer.echo(f"{login.name.ljust(width)}  {login.user}@{login.address} port {login.port}")
 
 
-for commands in (bundles, cards, reach):
+for commands in (bundles, cards, reach, install):
     app.add_typer(commands.app)

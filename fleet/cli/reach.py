@@ -46,7 +46,7 @@ def reach(
     The key of a machine that is met for the first time is kept in known_hosts beside the inventory.
     """
     inventory = read_inventory(config)
-    wanted = inventory.names if not names else _known(inventory, names)
+    wanted = inventory.machines_named(names) if names else inventory.names
     failed = False
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for done in as_completed([pool.submit(_reach, inventory, name, key) for name in wanted]):
@@ -55,11 +55,6 @@ def reach(
             typer.echo(msgspec.json.encode(found).decode() if as_json else _line(found))
     if failed:
         raise typer.Exit(BROKEN)
-
-
-def _known(inventory: Inventory, names: list[str]) -> tuple[str, ...]:
-    hub = [name for name in dict.fromkeys(names) if name == inventory.file.hub.name]
-    return (*hub, *inventory.gates_named(tuple(name for name in names if name not in hub)))
 
 
 def _reach(inventory: Inventory, name: str, key: Path | None) -> Reached:

@@ -10,7 +10,7 @@ import difflib
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -129,6 +129,11 @@ class Inventory(Value, frozen=True):
         machine = self.file.hub if name == self.file.hub.name else self.file.gates[name]
         user = machine.user or self.file.user
         return MachineLogin(name=name, address=machine.address, port=machine.port, user=user)
+
+    def machines_named(self, names: Sequence[str]) -> tuple[str, ...]:
+        """These machines, each once, the hub first. Raises `CallError`, as `gates_named`."""
+        hub = [name for name in dict.fromkeys(names) if name == self.file.hub.name]
+        return (*hub, *self.gates_named(tuple(name for name in names if name not in hub)))
 
     def gates_named(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """These gates, each once.
