@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import re
 import secrets
-import signal
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from hub.cli.common import (
     decided_by,
     open_database,
     plain_errors,
+    stop_signals,
 )
 from hub.config import Authority, read_hub_config
 from hub.errors import NOTHING_CHANGED, UsageError
@@ -79,10 +79,10 @@ def serve(config: ConfigOption) -> None:
     """
     from hub.authority.service import authority_worker
 
-    ends = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # before the worker's thread, which inherits it
-    with plain_errors(), authority_worker(read_hub_config(config)):
-        signal.sigwait(ends)
+    with plain_errors():
+        settings, ended = read_hub_config(config), stop_signals()
+        with authority_worker(settings):
+            ended.get()
 
 
 @app.command()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import queue
+import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -62,6 +64,15 @@ def open_database(
         settings = read_hub_config(config)
         with connect(settings.postgres.dsn, autocommit=True) as conn:
             yield settings, conn
+
+
+def stop_signals() -> queue.SimpleQueue[None]:
+    """Gets an item at SIGTERM and at Ctrl-C, which from now on do nothing else."""
+    # a queue, because a signal handler cannot safely take an Event's lock
+    ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.put(None))
+    return ended
 
 
 def fail(message: str, code: int = EXIT_FAILED) -> NoReturn:

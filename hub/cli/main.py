@@ -8,10 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import queue
 import random
 import secrets
-import signal
 import socket
 import threading
 from datetime import UTC, datetime
@@ -24,7 +22,7 @@ from gate.common.command_line import run_command
 from gate.common.log import configure
 from gate.common.options import common_options
 from hub.cli import authority, backups, gates, history, nights, orders, retention, tickets
-from hub.cli.common import ConfigOption, open_database, plain_errors
+from hub.cli.common import ConfigOption, open_database, plain_errors, stop_signals
 from hub.cli.event import event_app
 from hub.cli.tables import reservation_app, table_app
 from hub.cli.ticket_lists import ticket_app
@@ -164,8 +162,7 @@ def _run_until_stopped(config: HubConfig) -> None:
 
     stop = threading.Event()
     failures: list[BaseException] = []
-    # a queue, because a signal handler cannot safely take an Event's lock
-    ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+    ended = stop_signals()
 
     def work() -> None:
         try:
@@ -175,8 +172,6 @@ def _run_until_stopped(config: HubConfig) -> None:
         finally:
             ended.put(None)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.put(None))
     worker = threading.Thread(target=work, name="consumer", daemon=True)
     worker.start()
     ended.get()
