@@ -42,7 +42,6 @@ pip=$(echo wheels/pip-*.whl)/pip
 rm -r /tmp/first /tmp/bundle
 cd /opt/maguey/current/bundle/systemd
 cp *.service /etc/systemd/system/
-sed -i 's,/opt/maguey/bin,/opt/maguey/current/bin,' /etc/systemd/system/maguey-*.service
 cp sysusers.d/* /usr/lib/sysusers.d/; systemd-sysusers
 cp tmpfiles.d/* /usr/lib/tmpfiles.d/; systemd-tmpfiles --create
 mkdir /var/lib/maguey/camera; chown maguey-gate:maguey /var/lib/maguey/camera

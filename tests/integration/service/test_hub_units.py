@@ -44,7 +44,7 @@ def machine(tmp_path: Path) -> Path:
     (root / "etc/systemd/system").mkdir(parents=True, exist_ok=True)
     for unit in (*UNITS, TIMER):
         shutil.copy(SYSTEMD / "hub" / unit, root / "etc/systemd/system")
-    program = root / "opt/maguey/bin/maguey-hub"
+    program = root / "opt/maguey/current/bin/maguey-hub"
     program.parent.mkdir(parents=True)
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)

@@ -31,15 +31,14 @@ def machine(tmp_path: Path) -> Path:
     for unit in UNITS:
         (root / "etc/systemd/system").mkdir(parents=True, exist_ok=True)
         shutil.copy(SYSTEMD / unit, root / "etc/systemd/system")
-        program = root / "opt/maguey/bin" / unit.removesuffix(".service")
+    for name in ("opt/maguey/current/bin/maguey-gate", "opt/maguey/current/bin/maguey-sync", "usr/bin/chown"):
+        program = root / name
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text("#!/bin/sh\n")
         program.chmod(0o755)
     for folder in ("sysusers.d", "tmpfiles.d"):
         (root / "usr/lib" / folder).mkdir()
         shutil.copy(SYSTEMD / folder / "maguey.conf", root / "usr/lib" / folder)
-    (root / "etc/maguey").mkdir()
-    (root / "etc/maguey/token").write_text("secret")
     return root
 
 
@@ -75,11 +74,9 @@ def test_users_and_folders_are_made_as_the_units_expect(machine: Path) -> None:
     assert (folders.returncode, folders.stderr) == (0, "")
     users_by_name = _by_name(machine / "etc/passwd", 2)
     groups = _by_name(machine / "etc/group", 2)
-    state, token = (machine / "var/lib/maguey").stat(), (machine / "etc/maguey/token").stat()
-    for shared in (state, (machine / "run/maguey").stat()):
+    for shared in ((machine / "var/lib/maguey").stat(), (machine / "run/maguey").stat()):
         assert (shared.st_uid, shared.st_gid) == (users_by_name["maguey-gate"], groups["maguey"])
         assert oct(shared.st_mode & 0o7777) == "0o2770"
-    assert (token.st_uid, oct(token.st_mode & 0o7777)) == (users_by_name["maguey-sync"], "0o400")
     for unit in UNITS:
         wanted = _settings(SYSTEMD / unit)
         assert wanted["User"][0] in users_by_name
@@ -119,5 +116,13 @@ def test_no_unit_takes_a_shared_folder_for_itself(unit: str) -> None:
     """`StateDirectory=` hands a folder and all in it to one unit's user, `RuntimeDirectory=` takes it away
     when that unit stops (systemd.exec(5))."""
     settings = _settings(SYSTEMD / unit)
-    assert {"StateDirectory", "RuntimeDirectory"}.isdisjoint(settings)
+    assert "RuntimeDirectory" not in settings
+    assert settings.get("StateDirectory", []) in ([], ["maguey-sync"])  # which is not shared
     assert settings["ReadWritePaths"] == ["/var/lib/maguey", "/run/maguey"]
+
+
+def test_what_sync_is_known_by_is_its_own_whoever_wrote_it() -> None:
+    sync = _settings(SYSTEMD / "maguey-sync.service")
+    assert (sync["StateDirectory"], sync["StateDirectoryMode"]) == (["maguey-sync"], ["0700"])
+    assert sync["ExecStartPre"][0] == "+/usr/bin/chown"
+    assert "--no-dereference" in sync["ExecStartPre"]
