@@ -151,7 +151,7 @@ def test_a_hub_needs_nothing_of_a_gate(gate: Path) -> None:
     (gate / "gate.toml").write_text('venue = "maguey"\n[postgres]\ndsn = "host=127.0.0.1 port=1 dbname=x"\n')
     asked = [
         (HUB, ["--help"]),
-        (HUB, ["gates"]),
+        (HUB, ["gate", "list"]),
         (HUB, ["migrate"]),
         (HUB, ["housekeeping"]),
         (HUB, ["command", "g", "release", "--reason", "x", "--actor", "y"]),

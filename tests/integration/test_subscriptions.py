@@ -174,7 +174,7 @@ def doctor(gate: Gate) -> dict[str, str]:
         str(gate.folder / "gate.toml"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
-    found: list[dict[str, str]] = json.loads(done.stdout)
+    found: list[dict[str, str]] = [json.loads(line) for line in done.stdout.splitlines()]
     return next(one for one in found if one["check"] == "acknowledgement")
 
 
