@@ -25,7 +25,7 @@ Pin = Annotated[int, Meta(ge=0, le=27)]
 """The Broadcom number of a GPIO."""
 LONGEST_SOCKET = 107
 """Bytes of a local socket's path: `sun_path` has 108, and the last is a NUL (unix(7))."""
-MADE_BY = "`maguey-fleet up` writes it; by hand, copy config/gate.toml there and fill it in."
+MADE_BY = "`maguey-fleet inventory --show GATE` prints it; or copy config/gate.toml there and fill it in."
 _I2C_PINS = {0: (0, 1), 1: (2, 3)}
 _SPI_PINS = {0: (7, 8, 9, 10, 11), 1: (16, 17, 18, 19, 20, 21)}
 """By bus: clock, data, and the select lines, which the kernel takes with it (Raspberry Pi documentation,

@@ -22,7 +22,7 @@ from gate.rules.payload import visible
 
 KEY_ID = re.compile(r"[A-Z0-9]{1,8}")
 """What a gate accepts as the id of a key (`gate.config`)."""
-HUB_MADE_BY = "`maguey-fleet hub up` writes it; by hand, copy config/hub.toml there and fill it in."
+HUB_MADE_BY = "To make it, copy config/hub.toml there and fill it in."
 _MOST_WATCHED = 1000
 _MOST_GUESTS = 1000
 _MOST_MONTHS = 1200

@@ -52,7 +52,7 @@ def read_release_key(path: Path) -> Ed25519PublicKey:
     except OSError as error:
         raise BundleRefused(
             f"{path}: {error.strerror}. Without the operator's key no release is installed. Put it there: "
-            "maguey-fleet up does."
+            "maguey-fleet install does."
         ) from None
     except (ValueError, NotTextError) as error:
         raise BundleRefused(f"{path}: {error}.") from None

@@ -22,7 +22,7 @@ from gate.config import GateFile
 
 SOON_DAYS = 90
 """Sync renews a certificate eight months before its end."""
-ENROL = "Enrol it: maguey-hub enrol at the hub, then maguey-sync enrol here; maguey-fleet up does both."
+ENROL = "Enrol it: maguey-hub enrol at the hub, then maguey-sync enrol here."
 RENEW = f"Sync renews the gate's own: journalctl -u maguey-sync says why it did not. {ENROL}"
 SERVICE = "maguey-sync"
 """The account that has to read them (systemd/sysusers.d)."""
