@@ -107,7 +107,7 @@ def test_without_an_option_each_looks_in_one_place_and_says_how_to_make_what_is_
     monkeypatch.setenv(CONFIG_VARIABLE, "/nowhere/x.toml")
     assert told(words) == 2
     said = capsys.readouterr().err
-    assert said.startswith(f"{words[0]}: /nowhere/x.toml: no such file. `maguey-fleet")
+    assert said.startswith(f"{words[0]}: /nowhere/x.toml: no such file. ")
     assert "copy config/" in said
 
 
